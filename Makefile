@@ -1,0 +1,46 @@
+# Every target does its own set-up; none needs root. `make help` lists them.
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: help demo test lint unit test-nodes bench-launch bench-platforms bench-coordination soak clean
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo:  ## train on real data with two workers, kill one, see the job finish (1-2 min)
+	@tools/venv.sh $(VENV) requirements/demo.txt
+	@$(PY) examples/digits_ddp/demo.py
+
+test: lint unit  ## all that every change must pass (<= 10 min)
+
+lint:  ## ruff and mypy
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+unit:  ## pytest
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes"
+
+test-nodes:  ## several nodes, machines and links that fail (root; 5-8 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m pytest -n 2 -m nodes
+
+bench-platforms:  ## how long it takes to find out where a job runs (2 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m benchmarks.platforms
+
+bench-launch:  ## start, death, restart and stop beside the installed torchrun (20-30 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m benchmarks.launch
+
+bench-coordination:  ## 10,000 agents; kills and cuts on three nodes beside torchrun (root; 10 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m benchmarks.coordination
+
+soak:  ## the long forms of the randomised tests (~30 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@SOAK=1 $(PY) -m pytest tests/unit
+
+clean:  ## remove the environments and caches (not runs/)
+	rm -rf .venv* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

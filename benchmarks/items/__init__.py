@@ -1,0 +1,1 @@
+"""What is measured, a module each: one function that runs one round of one side, and the rows it fills."""

@@ -1,0 +1,1 @@
+"""Launching code that knows vendors, frameworks and schedulers by name."""

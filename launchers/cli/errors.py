@@ -1,0 +1,16 @@
+"""Bad input: said before anything is started, with what was found and what to write."""
+
+
+class UsageError(Exception):
+    """Exit code 64. ``hint`` is the line after it: what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
+    """The known word that was probably meant, or ''."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), "")

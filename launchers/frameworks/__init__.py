@@ -1,0 +1,1 @@
+"""What each worker's environment is, one file a framework."""

@@ -1,0 +1,1 @@
+"""Where the job finds itself, one file a platform."""

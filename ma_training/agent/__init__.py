@@ -1,0 +1,1 @@
+"""One node's life: starts workers, sees them die, restarts them, leaves nothing behind."""

@@ -1,0 +1,74 @@
+"""What a worker says of itself, read by the agent without asking it anything.
+
+One anonymous 64 KiB page of shared memory a rank (a memfd: nothing to sweep). The worker's side,
+and the layout, are in `bootstrap`. Writing a step costs the worker about a microsecond; reading
+costs the worker nothing, dead or alive.
+"""
+
+import json
+import mmap
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from .bootstrap import ERROR_AT, MAGIC, PAGE_SIZE, Phase, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """A reading. ``phase`` is None where no bootstrap ran (yet): a program that is not Python."""
+
+    phase: int | None = None
+    exit_code: int | None = None  # of the user's script, once it has ended
+    steps: int | None = None  # optimizer steps in this attempt; None where none can be counted
+    error: dict[str, Any] = field(default_factory=dict)  # an exception's record
+    error_at: float | None = None  # when it was raised, seconds of the monotonic clock
+    answered: bool = False  # it has been asked for the exception in flight, and has looked
+
+    @property
+    def finished(self) -> bool:
+        """The script and its atexit handlers have run; what follows is the interpreter's own end."""
+        return self.phase == Phase.TEARDOWN
+
+
+class TelemetryPage:
+    def __init__(self, rank: int) -> None:
+        self._fd = os.memfd_create(f"launcher-telemetry-{rank}", os.MFD_CLOEXEC)
+        os.ftruncate(self._fd, PAGE_SIZE)
+        self._map = mmap.mmap(self._fd, PAGE_SIZE)
+        self._slots = memoryview(self._map).cast("Q")
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def reset(self) -> None:
+        """Before a new attempt, when no process of the last one can run any more."""
+        self._map[:ERROR_AT] = bytes(ERROR_AT)
+
+    def read(self) -> Telemetry:
+        slots = self._slots
+        if slots[Slot.MAGIC] != MAGIC:
+            return Telemetry()
+        return Telemetry(
+            phase=slots[Slot.PHASE],
+            exit_code=slots[Slot.EXIT_CODE] - 1 if slots[Slot.EXIT_CODE] else None,
+            steps=slots[Slot.STEPS] if slots[Slot.COUNTING] else None,
+            error=self._error(),
+            error_at=slots[Slot.ERROR_NS] / 1e9 if slots[Slot.ERROR_NS] else None,
+            answered=bool(slots[Slot.ANSWERED]),
+        )
+
+    def _error(self) -> dict[str, Any]:
+        length = self._slots[Slot.ERROR_LENGTH]
+        if not 0 < length <= PAGE_SIZE - ERROR_AT:
+            return {}
+        try:
+            record = json.loads(self._map[ERROR_AT : ERROR_AT + length])
+        except ValueError:  # overwritten by a stray write: it is the user's process
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def close(self) -> None:
+        self._slots.release()
+        self._map.close()
+        os.close(self._fd)

@@ -1,0 +1,1 @@
+"""How the agents of a job agree: one leads, the others follow, over TCP."""

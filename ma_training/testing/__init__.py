@@ -1,0 +1,11 @@
+"""For tests of jobs: several nodes on one machine, and a network that fails on command.
+
+``Cluster`` makes nodes out of network namespaces; it needs root and the ``ip`` command (iproute2).
+``FaultProxy`` stands between two ends of a TCP connection, and needs nothing. Both use the standard
+library alone and are part of the public interface: a user's own tests may import them.
+"""
+
+from .fault_proxy import FaultProxy
+from .namespaces import Cluster, NamespacesUnavailable, Node, available
+
+__all__ = ["Cluster", "FaultProxy", "NamespacesUnavailable", "Node", "available"]

@@ -1,0 +1,8 @@
+# run: --nproc-per-node 2 --max-restarts 0 SCRIPT
+# expect: exit 42, rank 1, diagnosis none
+import os
+import time
+
+if os.environ["RANK"] == "1":
+    raise SystemExit(42)
+time.sleep(60)

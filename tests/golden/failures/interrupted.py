@@ -1,0 +1,3 @@
+# run: --max-restarts 0 SCRIPT
+# expect: exit 130, rank 0, diagnosis none
+raise KeyboardInterrupt
