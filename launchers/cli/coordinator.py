@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,9 @@ async def _coordinate(settings: Settings, job: str) -> int:
     host, port = split_endpoint(settings["rdzv-endpoint"] or "", "--rdzv-endpoint")
     loop = asyncio.get_running_loop()
     key = key_of(settings, job)
-    leader = Leader(make_job_id(job, time.time()), None, settings["join-timeout"], loop.time())
+    leader = Leader(
+        make_job_id(job, time.time()), None, settings["join-timeout"], loop.time(), uuid.uuid4().hex
+    )
     hub = Hub(leader, key.value, job, _say)
     port = await hub.open(host, PORT if port is None else port)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,24 +4,44 @@ from dataclasses import dataclass, field
 
 from ma_training.diagnosis import WorkerFailure, is_consequence, root_cause_of_nodes
 
+from .messages import Slice
+
 
 @dataclass(slots=True)
 class Plan:
     attempt: int
     nodes: list[str]  # by node rank; '' where a new leader has not heard of that one yet
-    digest: str = ""
-    began: float = 0.0
+    digest: str
+    began: float
+    same: bool = False  # its nodes are those of the attempt before
+    hearsay: bool = False  # another leader began it; this one has it from the agents
     waiting: set[int] = field(default_factory=set)  # connections of those that are not done with it
+    unconfirmed: set[str] = field(default_factory=set)  # nodes that may not have heard of it
+    objection: tuple[str, bool] | None = None  # why it cannot go on; whether workers are asked first
     first_failure: float | None = None  # when it was reported
     failures: dict[int, list[WorkerFailure]] = field(default_factory=dict)  # by node rank, as reported
     lost: list[tuple[str, str, str]] = field(default_factory=list)  # host, machine, why
     resize: str = ""  # why it was stopped, where nothing had failed
+    cut_short: bool = False  # some workers were ended by an agent that had lost its leader
     steps: int | None = None
     abandoned: tuple[int, ...] = ()
+
+    @classmethod
+    def heard_of(cls, part: Slice, now: float) -> "Plan":
+        return cls(part.attempt, [""] * part.nnodes, part.digest, now, part.same, hearsay=True)
+
+    def contains(self, part: Slice) -> bool:
+        """``part`` is a slice of it."""
+        return (self.attempt, self.digest, len(self.nodes)) == (part.attempt, part.digest, part.nnodes)
 
     @property
     def missing(self) -> list[int]:
         return [rank for rank, node in enumerate(self.nodes) if not node]
+
+    def object(self, why: str, now: float, settle: bool = False) -> None:
+        """The first objection counts."""
+        if self.objection is None:
+            self.objection, self.first_failure = (why, settle), now
 
     def add(self, node_rank: int, failure: WorkerFailure) -> None:
         known = self.failures.setdefault(node_rank, [])
@@ -33,6 +53,6 @@ class Plan:
         if not any(self.failures.values()):
             return None, -1
         root, index = root_cause_of_nodes(list(self.failures.values()))
-        if (self.lost or self.resize) and (root.by_us or is_consequence(root.error)):
+        if (self.lost or self.resize or self.cut_short) and (root.by_us or is_consequence(root.error)):
             return None, -1
         return root, list(self.failures)[index]

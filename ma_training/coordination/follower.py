@@ -1,20 +1,22 @@
 """An agent's side of the conversation with its leader: whom to ask, what to obey, when to give up. Pure.
 
-seeking ──welcome──▶ following ──end──▶ ended
-   ▲                    │ the connection is lost: workers train on
-   └────────────────────┘
-        at the leader's address; then at its successors', of whom this agent may be one;
+seeking ──standby──▶ voted ──welcome──▶ following ──end──▶ ended
+   ▲ └───────────────welcome───────────────▶│ the connection is lost: workers train on
+   └────────────────────────────────────────┘
+        at the job's endpoint; then at the leader's successors', of whom this agent may be one;
         after PATIENCE without any leader the workers are ended
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ma_training.job import format_duration
+from ma_training.job import ExitCode, format_duration
 
 from .messages import (
+    Aside,
     Done,
+    Elsewhere,
     End,
     Hello,
     HoldPort,
@@ -26,8 +28,11 @@ from .messages import (
     PortHeld,
     Refuse,
     Slice,
+    Standby,
     Start,
     Stop,
+    Successor,
+    Vote,
     Welcome,
     WorkerFailed,
 )
@@ -38,7 +43,6 @@ RETRY_EVERY = 0.5  # seconds between attempts to connect
 PATIENCE = 10.0  # seconds that workers train on without a leader
 SUCCESSION_AFTER = 3.0  # seconds at one address before the next in line is asked
 OTHER_JOB_FOR = 5.0  # seconds that another job's leader may still sit at the address
-NO_LEADER = 75  # exit code: stopped from outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,9 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Become the leader, at this agent's own address, once ``votes`` agents of the last attempt have come."""
+    """Ask for votes, at this agent's own address."""
 
     epoch: int
-    votes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +106,26 @@ Order = Connect | Disconnect | Tell | Lead | Begin | Hold | Halt | Joined | Word
 
 class Follower:
     def __init__(self, hello: Hello, host: str, port: int, join_timeout: float, now: float) -> None:
-        """``hello``: who this agent is. ``host``, ``port``: where its leader is expected."""
+        """``hello``: who this agent is. ``host``, ``port``: the job's endpoint."""
         self._hello, self._endpoint = hello, (host, port)
         self._join_timeout = join_timeout
-        self.epoch = 0  # the highest that it has followed, or promised to follow
+        self.epoch, self._leader = 0, ""  # the last that it has voted for, or followed
         self.slice: Slice | None = None  # of the attempt whose workers run
         self._last: Slice | None = None  # of the last attempt, running or not
         self._done: Done | None = None  # of the last attempt; the leader may not have heard it
+        self._said: list[Message] = []  # of this attempt; said again to a leader that may not have heard it
+        self._attempt = -1  # the last that it has heard of
+        self._successors: Sequence[Successor] = ()
+        self._elsewhere: tuple[str, int] | None = None  # where it was told to look
         self.following = False  # welcomed, and not lost since
         self.ended = False
         self._connected = self._connecting = False
         self._alone_since = now  # since when there is no leader
         self._next_try = now
         self._next_ping = self._heard = now
-        self._halted = False  # for want of a leader
-        self._target = 0  # 0: the endpoint, n: the n-th successor
-        self._led_at = 0  # the epoch for which this agent has become leader
+        self._halted = self._stopped = False  # the workers: for want of a leader, by order of one
+        self._target = self._endpoint
+        self._turn = 0  # of the candidacies since there is no leader
         self._why = "no answer"
 
     @property
@@ -140,10 +147,15 @@ class Follower:
     def connected(self, now: float) -> list[Order]:
         self._connecting, self._connected = False, True
         self._heard, self._next_ping = now, now + PING_EVERY
-        running = self.slice if not self._halted else None
-        if self._done is not None:  # it ended while there was no leader to hear of it
-            running = self._last
-        return [Tell(replace(self._hello, epoch=self.epoch, running=running))]
+        hello = replace(
+            self._hello,
+            epoch=self.epoch,
+            leader=self._leader,
+            last=self._last,
+            running=self.slice is not None,
+            done=self._done,
+        )
+        return [Tell(hello)]
 
     def not_connected(self, why: str, now: float, other_job: bool = False) -> list[Order]:
         """No one is there, or someone else. ``why`` in plain words."""
@@ -155,7 +167,7 @@ class Follower:
 
     def refused(self, why: str) -> list[Order]:
         """It will not become better by itself."""
-        return self._finish(End("refused", 64, why, 0))
+        return self._finish(End("refused", ExitCode.USAGE, why, 0))
 
     def disconnected(self, why: str, now: float) -> list[Order]:
         if not self._connected:
@@ -163,10 +175,15 @@ class Follower:
         self._connected = False
         if not self.following:
             return self.not_connected(why, now)
-        self.following = False
-        self._alone_since, self._next_try, self._why = now, now, why
+        self._lose(now)
+        self._why = why
         going_on = "; the workers train on" if self.slice and not self._halted else ""
         return [Word(f"the leader at {self._where()} is gone: {why}{going_on}")]
+
+    def _lose(self, now: float) -> None:
+        self.following = False
+        self._alone_since = self._next_try = now
+        self._turn = 0
 
     def tick(self, now: float) -> list[Order]:
         if self.ended:
@@ -178,7 +195,7 @@ class Follower:
         if self.slice and not self._halted and alone >= PATIENCE:
             orders += self._give_up_workers(alone)
         if alone >= self._join_timeout and not self.ended:
-            code = NO_LEADER if self._last else 69
+            code = ExitCode.PREEMPTED if self._last else ExitCode.PRECHECK_FAILED
             text = f"no leader at {self._where()} for {format_duration(alone)}: {self._why}"
             return [*orders, *self._finish(End("failed", code, text, 0))]
         if self.ended or self._connected or self._connecting or now < self._next_try:
@@ -191,32 +208,31 @@ class Follower:
             return [Disconnect(why), *self.disconnected(why, now)]
         if now >= self._next_ping:
             self._next_ping = now + PING_EVERY
-            return [Tell(Ping())]
+            return [Tell(Ping(self._attempt))]
         return []
 
     def _seek(self, now: float) -> list[Order]:
         self._connecting = True
-        self._target = self._whose_turn(now)
-        if self._target == 0 or self._last is None:
-            return [Connect(*self._endpoint)]
-        successor = self._last.successors[self._target - 1]
-        # A number of its own for each candidate and try: no two lead in one epoch.
-        tries = int((now - self._alone_since) // SUCCESSION_AFTER) - 1
-        rounds, heirs = tries // (len(self._last.successors) + 1), len(self._last.successors)
-        epoch = self._last.epoch + rounds * heirs + self._target
-        self.epoch = max(self.epoch, epoch - 1)
-        orders: list[Order] = []
-        if successor.node == self._hello.node and self._led_at < epoch:
-            self._led_at = epoch
-            orders.append(Lead(epoch, self._last.nnodes // 2 + 1))
-        return [*orders, Connect(successor.address, successor.port)]
-
-    def _whose_turn(self, now: float) -> int:
-        """The leader's address, then its successors', each for a while; then from the beginning."""
-        if self._last is None or self._last.nnodes < 3:
-            return 0  # of two nodes, neither is a majority
+        if self._elsewhere is not None:
+            self._target, self._elsewhere = self._elsewhere, None
+            return [Connect(*self._target)]
         turn = int((now - self._alone_since) // SUCCESSION_AFTER)
-        return turn % (len(self._last.successors) + 1)
+        place = turn % (len(self._successors) + 1)
+        if place == 0:
+            self._target = self._endpoint
+            return [Connect(*self._target)]
+        heir = self._successors[place - 1]
+        self._target = heir.address, heir.port
+        orders: list[Order] = []
+        if heir.node == self._hello.node and self._turn < turn and self._may_succeed:
+            self._turn = turn
+            orders.append(Lead(self.epoch + 1))
+        return [*orders, Connect(*self._target)]
+
+    @property
+    def _may_succeed(self) -> bool:
+        """Without the leader's there can be more than half of the nodes. Of two there cannot."""
+        return self._last is not None and self._last.survivors * 2 > self._last.nnodes
 
     def _give_up_workers(self, alone: float) -> list[Order]:
         assert self.slice is not None
@@ -226,9 +242,9 @@ class Follower:
             Word(f"{why}; ending the workers here, which are cut off from the others"),
             Halt(self.slice.attempt, why),
         ]
-        if self.slice.nnodes == 2:
+        if not self._may_succeed:
             text = f"{why}. Of two nodes neither can go on alone: the other may be doing so"
-            orders += self._finish(End("failed", NO_LEADER, text, 0))
+            orders += self._finish(End("failed", ExitCode.PREEMPTED, text, 0))
         return orders
 
     def _finish(self, end: End) -> list[Order]:
@@ -237,47 +253,70 @@ class Follower:
         return [Disconnect("ended"), end]
 
     def _where(self) -> str:
-        host, port = self._endpoint
-        if self._target and self._last and self._target <= len(self._last.successors):
-            host, port = (
-                self._last.successors[self._target - 1].address,
-                self._last.successors[self._target - 1].port,
-            )
+        host, port = self._target
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     # --- what the leader says ---
 
     def received(self, message: Message, now: float) -> list[Order]:
         self._heard = now
-        if isinstance(message, Welcome):
-            return self._on_welcome(message)
+        if isinstance(message, Standby | Welcome):
+            return self._on_claim(message, now)
+        if isinstance(message, Elsewhere):
+            self._elsewhere, self._why = (message.address, message.port), "it is led elsewhere"
+            orders: list[Order] = [Disconnect(self._why)]
+            self._connected = False
+            if self.following:
+                self._lose(now)
+            self._next_try = now
+            return orders
         if isinstance(message, Refuse):
             return self.refused(message.why)
         if isinstance(message, Note):
             return [Word(message.text)]
         if isinstance(message, End):
             return self._finish(message)
-        epoch = message.slice.epoch if isinstance(message, Start) else getattr(message, "epoch", self.epoch)
-        if epoch < self.epoch or isinstance(message, Pong):
+        epoch = message.slice.epoch if isinstance(message, Start) else getattr(message, "epoch", -1)
+        if epoch != self.epoch or isinstance(message, Pong):
             return []  # of a leader whose time is over
         if isinstance(message, HoldPort):
             return [Hold(message.attempt)]
         if isinstance(message, Start):
-            self.slice = self._last = message.slice
-            self._halted, self._done = False, None
-            return [Begin(message.slice)]
+            return self._on_start(message.slice)
+        if isinstance(message, Aside):
+            self._attempt, self._successors = message.attempt, message.successors
+            return [Word(message.why)] if message.why else []
         if isinstance(message, Stop) and self.slice and self.slice.attempt == message.attempt:
+            self._stopped = True
             return [Halt(message.attempt, message.why, message.settle)]
         return []
 
-    def _on_welcome(self, message: Welcome) -> list[Order]:
-        if message.epoch < self.epoch:
-            return [Disconnect("its epoch is over"), *self.disconnected("its epoch is over", self._heard)]
-        self.epoch = message.epoch
+    def _on_claim(self, message: Standby | Welcome, now: float) -> list[Order]:
+        """One vote an epoch."""
+        known = (message.epoch, message.leader) == (self.epoch, self._leader)
+        if message.epoch <= self.epoch and not known:
+            why = "it has voted for a later leader"
+            return [Disconnect(why), *self.disconnected(why, now)]
+        self.epoch, self._leader = message.epoch, message.leader
+        if isinstance(message, Standby):
+            if self.following:
+                self._lose(now)
+            self._why = "too few nodes have come to it"
+            return [Tell(Vote(message.epoch))]
         again, self.following = self.following, True
         if again:
             return []
-        return [Joined(message.run_id), *(self._tell(self._done) if self._done else [])]
+        return [Joined(message.run_id), *(order for said in self._said for order in self._tell(said))]
+
+    def _on_start(self, part: Slice) -> list[Order]:
+        orders: list[Order] = []
+        if self.slice is not None and not self._stopped:  # the leader has not heard of them
+            orders.append(Halt(self.slice.attempt, f"attempt {part.attempt} follows"))
+        self.slice = self._last = part
+        self._attempt, self._successors = part.attempt, part.successors
+        self._halted = self._stopped = False
+        self._done, self._said = None, []
+        return [*orders, Begin(part)]
 
     # --- what happens here ---
 
@@ -285,15 +324,19 @@ class Follower:
         return self._tell(PortHeld(attempt, port))
 
     def worker_failed(self, failure: Mapping[str, Any], consequence: bool) -> list[Order]:
-        return self._tell(WorkerFailed(self.slice.attempt, failure, consequence)) if self.slice else []
+        if self.slice is None:
+            return []
+        self._said.append(WorkerFailed(self.slice.attempt, failure, consequence))
+        return self._tell(self._said[-1])
 
     def done(self, done: Done) -> list[Order]:
         """No process of the attempt is left here."""
         if self.slice is None or self.slice.attempt != done.attempt:
             return []
-        self._done = None if self._halted else done  # if halted, it says nothing of the job
+        self._done = replace(done, cut_short=self._halted or self._stopped)
+        self._said.append(self._done)
         self.slice, self._halted = None, False
-        return self._tell(done)
+        return self._tell(self._done)
 
     def leave(self, why: str, signal: int = 0) -> list[Order]:
         """This agent ends; the others go on without it."""

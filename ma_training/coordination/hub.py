@@ -1,13 +1,15 @@
 """The leader at work: its socket, its clock, and its decisions' way out. Runs in an event loop."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ma_training.diagnosis import WorkerFailure
 
 from .channel import Callbacks, Channel, Listener, listen
-from .leader import Leader, Phase
-from .messages import End, Hello, MessageError, pack, unpack
+from .course import Phase
+from .leader import Leader
+from .messages import Done, Elsewhere, End, Hello, Message, MessageError, WorkerFailed, pack, unpack
 from .outputs import Drop, Output, Resign, Say, Send
 
 LAST_WORDS = 2.0  # seconds that agents have to hear that the job is over
@@ -26,13 +28,25 @@ class Hub:
         self._told: set[tuple[str, str]] = set()  # peers whose refusal has been said
         self.ended = asyncio.Event()
         self.end: End | None = None
+        self.port = 0
 
     async def open(self, host: str, port: int) -> int:
         """Listens; returns the port. Raises OSError (EADDRINUSE where someone leads already)."""
         self._callbacks = Callbacks(self._on_open, self._on_message, self._on_closed)
         self._listener = await listen(host, port, self._key, self._job, self._callbacks, self._on_refused)
         self._schedule()
-        return self._listener.port
+        self.port = self._listener.port
+        return self.port
+
+    @property
+    def leads(self) -> bool:
+        """Or did, when the job ended."""
+        return self.end is not None or not (self.ended.is_set() or self._leader.points)
+
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """What the job's endpoint should be told, where this leader is not there."""
+        return Elsewhere(self._leader.epoch, "", self.port) if self._leader.leads_elsewhere else None
 
     def stop(self, signal: int) -> None:
         self._do(self._leader.stop(signal, self._now()))
@@ -62,11 +76,11 @@ class Hub:
         number = self._numbers[channel]
         try:
             message = unpack(record)
+            for failure in _failures(message):
+                WorkerFailure.from_record(failure)
             if isinstance(message, Hello):
                 self._do(self._leader.joined(number, message, self._now()))
             else:
-                for failure in getattr(message, "failures", ()):
-                    WorkerFailure.from_record(failure)
                 self._do(self._leader.received(number, message, self._now()))
         except (MessageError, ValueError) as error:
             self._say(f"{channel.peer} does not speak as an agent does: {error}")
@@ -127,3 +141,10 @@ class Hub:
     def _tick(self) -> None:
         self._timer = None
         self._do(self._leader.tick(self._now()))
+
+
+def _failures(message: Message) -> Iterable[Mapping[str, Any]]:
+    if isinstance(message, WorkerFailed):
+        return (message.failure,)
+    done = message.done if isinstance(message, Hello) else message
+    return done.failures if isinstance(done, Done) else ()

@@ -1,27 +1,27 @@
-"""The leader's decisions: who takes part, which attempt runs, what a failure leads to. Pure.
+"""The leader's decisions: who may take part, whether it has the say, and where it has not. Pure.
 
-gathering ──enough nodes──▶ preparing ──rank 0 has a port──▶ running ──all done──▶ ended
-    ▲                                                           │ a worker failed, a node was lost,
-    └────────── restart policy ◀── all have stopped ◀── stopping◀┘ a newcomer makes the job larger
+A new job's leader, at the job's endpoint, has the say. One that finds that another has led this job
+(an agent says so in its hello), and one that takes a lost leader's place, has it once enough of the
+last attempt's nodes have voted for it; until then it only listens.
 
-Feed it what happened; send what it returns; call `tick` when `deadline` has come. Its state is
-soft: a new leader, at the same address or another, rebuilds it from what the agents say (`Slice`).
-Times are seconds of any one clock of the leader's; clocks of nodes are never compared.
+What runs, and what follows from failures, is decided in `course`. Feed the leader what happened; send
+what it returns; call `tick` when `deadline` has come. Its state is soft: a new leader rebuilds it from
+what the agents say. Times are seconds of any one clock of the leader's; clocks of nodes are never
+compared.
 """
 
-from enum import Enum, auto
+from dataclasses import replace
 
-from ma_training.diagnosis import WorkerFailure
-from ma_training.job import ExitCode, format_duration
+from ma_training.job import format_duration
 
 from .attempt import Plan
-from .gathering import Gathering
+from .course import Course, Phase
 from .ledger import Ledger
 from .messages import (
     Done,
+    Elsewhere,
     End,
     Hello,
-    HoldPort,
     Leave,
     Message,
     Note,
@@ -30,28 +30,22 @@ from .messages import (
     PortHeld,
     Refuse,
     Slice,
-    Start,
+    Standby,
     Stop,
-    Successor,
     Terms,
+    Vote,
     Welcome,
     WorkerFailed,
 )
 from .outputs import Drop, Output, Resign, Say, Send
-from .plan import digest
-from .restart_policy import GiveUp
+from .quorum import Quorum
 from .roster import TAKEN_RANK, Member, Roster
 
 LOOK_EVERY = 0.25  # seconds between looks for silent agents
 SILENCE = 2.5  # seconds without a word after which an agent is lost; they say one each second
-PORT_WITHIN = 10.0  # seconds that rank 0's agent has to find a port
+AWAY = 0.5  # seconds in which an agent whose connection broke may come back as if nothing had happened
 REBUILD = 4.0  # seconds that a new leader gives agents to come back
-SUCCESSORS = 3
-ENDPOINT_EPOCH = 1000  # a leader at the job's endpoint begins a new thousand of epochs
-
-
-class Phase(Enum):
-    GATHERING, PREPARING, RUNNING, STOPPING, ENDED = auto(), auto(), auto(), auto(), auto()
+POINT_FOR = 6.0  # seconds that a leader elsewhere is believed in; it says every two that it is there
 
 
 class Leader:
@@ -61,21 +55,46 @@ class Leader:
         terms: Terms | None,
         join_timeout: float,
         now: float,
+        name: str,
+        *,
         epoch: int = 1,
-        votes: int = 0,
+        successor: bool = False,
         node: str = "",
     ) -> None:
-        """``votes``: how many agents of the last attempt a successor needs to hear of before it acts.
-        ``node``: of the agent that leads, if one does."""
-        self.run_id, self.epoch = run_id, epoch
-        self.phase = Phase.GATHERING
-        self.roster, self.ledger = Roster(terms), Ledger()
-        self.plan: Plan | None = None
-        self.gathering = Gathering(self.roster, self.ledger, join_timeout, now)
-        self._votes, self._node = votes, node
+        """``name``: no other leader's. ``node``: of the agent in whose process it is, if any."""
+        self.run_id, self.name = run_id, name
+        self.won = not successor  # it has the say
+        self.roster = Roster(terms)
+        self._quorum = Quorum(successor)
+        self._course = Course(self.roster, Ledger(), self._quorum, join_timeout, node, now)
+        self._course.epoch = epoch
+        self._votes: set[int] = set()  # connections
+        self._rebuild_by: float | None = now + REBUILD if successor else None
+        self._elsewhere: Elsewhere | None = None
+        self._elsewhere_until = now
         self._next_look, self._ticked = now + LOOK_EVERY, now
-        self._rebuild_by: float | None = now + REBUILD if votes else None
-        self._port_by: float | None = None
+
+    @property
+    def epoch(self) -> int:
+        return self._course.epoch
+
+    @property
+    def phase(self) -> Phase:
+        return self._course.phase
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._course.plan
+
+    @property
+    def points(self) -> bool:
+        """It does not lead, but tells agents where they are led."""
+        return self._elsewhere is not None
+
+    @property
+    def leads_elsewhere(self) -> bool:
+        """Not at the job's endpoint, where someone may have to be told."""
+        return self._quorum.successor and self.won and self.phase is not Phase.ENDED
 
     @property
     def deadline(self) -> float | None:
@@ -83,24 +102,29 @@ class Leader:
         if self.phase is Phase.ENDED:
             return None
         times = [self._next_look, *(since + TAKEN_RANK for _, since in self.roster.waiting.values())]
-        times += [time for time in (self._rebuild_by, self._port_by) if time is not None]
-        if self.phase is Phase.GATHERING:
-            times += [time for time in self.gathering.waits() if time > self._ticked]
+        times += [] if self._rebuild_by is None else [self._rebuild_by]
+        times += [time for time in self._course.waits() if time > self._ticked]
         return min(times)
 
     # --- what happened ---
 
     def joined(self, number: int, hello: Hello, now: float) -> list[Output]:
         """An agent has said who it is."""
-        outputs: list[Output] = []
         if self.phase is Phase.ENDED:
-            return [Send(number, Refuse("the job is over")), Drop(number, "the job is over")]
-        if self._votes and hello.epoch >= self.epoch:
-            return [Drop(number, "it has promised to follow a later leader")]
-        if old := self.roster.by_node.get(hello.node):  # its connection is not yet seen to be broken
+            last_word = self._course.end or Refuse("the job is over")
+            return [Send(number, last_word), Drop(number, "the job is over")]
+        if self._elsewhere is not None:
+            return [Send(number, self._elsewhere), Drop(number, "it is led elsewhere")]
+        outputs = self._contest(hello)
+        if old := self.roster.by_node.get(hello.node):
+            if self._is_back(old, hello):
+                return outputs + self._readmit(old, number, hello, now)
             outputs += [Drop(old.number, "it has come again"), *self._forget(old, now, "")]
-        excluded = self.ledger.count_excluded((m.machine for m in self.roster.members.values()), now)
         holder = self.roster.holder(hello.node_rank)
+        if holder is not None and holder.away_by is not None:  # this one has come in its place
+            outputs += self._forget(holder, now, "its connection broke")
+            holder = None
+        excluded = self._course.count_excluded(now)
         if objection := self.roster.objection(hello, excluded + (holder is not None)):
             return [*outputs, *self._refuse(number, hello, objection)]
         if holder is not None:
@@ -110,74 +134,109 @@ class Leader:
 
     def received(self, number: int, message: Message, now: float) -> list[Output]:
         member = self.roster.members.get(number)
+        if isinstance(message, Elsewhere):
+            return self._on_elsewhere(message, now)
         if member is None:  # it waits for its rank: it shall not think that no one is here
             return [Send(number, Pong(self.epoch))] if number in self.roster.waiting else []
         member.heard = now
         if isinstance(message, Ping):
+            self._confirm(member, message.attempt)
             return [Send(number, Pong(self.epoch))]
+        if isinstance(message, Vote):
+            return self._on_vote(member, message, now)
         if isinstance(message, Leave):
-            why = f"it left: {message.why}"
-            return [*self._forget(member, now, why, certain=True), Drop(number, message.why)]
+            self._quorum.account_for(member.node)
+            return [*self._forget(member, now, f"it left: {message.why}"), Drop(number, message.why)]
         if self.plan is None or member.rank is None or getattr(message, "attempt", -1) != self.plan.attempt:
             return []  # of an attempt that is over
-        if isinstance(message, PortHeld) and member.rank == 0 and self.phase is Phase.PREPARING:
-            return self._start(self.plan, member, message.port, now)
-        if isinstance(message, WorkerFailed):
-            return self._on_failed(self.plan, member, message, now)
-        if isinstance(message, Done) and number in self.plan.waiting:
-            return self._on_done(self.plan, member, message, now)
-        return []
+        if isinstance(message, PortHeld) and member.rank == 0:
+            self._course.port_held(message.attempt, message.port)
+        elif isinstance(message, WorkerFailed):
+            self._course.failed(self.plan, member, message, now)
+        elif isinstance(message, Done) and number in self.plan.waiting:
+            self._course.done(self.plan, member, message, now)
+        return self._advance(now)
 
     def lost(self, number: int, why: str, now: float) -> list[Output]:
         """A connection broke. ``why`` in plain words."""
         self.roster.waiting.pop(number, None)
         member = self.roster.members.get(number)
-        return self._forget(member, now, why) if member else []
+        if member is None:
+            return []
+        if member.rank is None or self.phase not in (Phase.RUNNING, Phase.STOPPING):
+            return self._forget(member, now, why)
+        member.away_by, member.why_away = now + AWAY, why
+        self._next_look = min(self._next_look, member.away_by)
+        return []
 
     def stop(self, signal: int, now: float) -> list[Output]:
         """The leader's own user, or scheduler, ends the job."""
-        return self._end(End("stopped", 128 + signal, "", self.ledger.restarts))
+        return self._course.finish(End("stopped", 128 + signal, "", self._course.restarts))
 
     def tick(self, now: float) -> list[Output]:
         self._ticked = now
+        if self.phase is Phase.ENDED:
+            return []
         outputs: list[Output] = []
-        silent: list[Member] = []
+        if self._elsewhere is not None and now >= self._elsewhere_until:
+            self._elsewhere = None
         if now >= self._next_look:
             self._next_look = now + LOOK_EVERY
-            silent = [m for m in self.roster.members.values() if now - m.heard >= SILENCE]
-        for member in silent:
-            why = f"nothing was heard of it for {format_duration(now - member.heard)}"
-            outputs += [Drop(member.number, why), *self._forget(member, now, why)]
+            outputs += self._look(now)
         for number, (hello, since) in list(self.roster.waiting.items()):
             outputs += self._ask_again(number, hello, since, now)
         if self._rebuild_by is not None and now >= self._rebuild_by:
             outputs += self._end_rebuild(now)
-            if self.phase is Phase.ENDED:
-                return outputs
-        if self._port_by is not None and now >= self._port_by:
-            zero = self.roster.by_rank(0)
-            outputs.append(Say(f"{zero.host if zero else 'rank 0'} found no port within {PORT_WITHIN:g} s"))
-            self.phase, self._port_by = Phase.GATHERING, None
         return outputs + self._advance(now)
+
+    def _look(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        for member in list(self.roster.members.values()):
+            if member.away_by is not None and now >= member.away_by:
+                outputs += self._forget(member, now, member.why_away)
+            elif member.away_by is None and now - member.heard >= SILENCE:
+                why = f"nothing was heard of it for {format_duration(now - member.heard)}"
+                outputs += [Drop(member.number, why), *self._forget(member, now, why)]
+        return outputs
 
     # --- coming and going ---
 
+    def _is_back(self, old: Member, hello: Hello) -> bool:
+        """Only its connection had broken: it is in the attempt still."""
+        running = hello.last is not None and self.plan is not None and self.plan.contains(hello.last)
+        return running and old.rank is not None and self.phase in (Phase.RUNNING, Phase.STOPPING)
+
+    def _readmit(self, old: Member, number: int, hello: Hello, now: float) -> list[Output]:
+        assert self.plan is not None
+        outputs: list[Output] = [] if old.away_by is not None else [Drop(old.number, "it has come again")]
+        self.roster.remove(old)
+        member = self.roster.add(replace(old, number=number, hello=hello, heard=now, away_by=None))
+        self._votes.discard(old.number)
+        outputs.append(self._greeting(number))
+        if old.number in self.plan.waiting:
+            self.plan.waiting.discard(old.number)
+            self._resume(self.plan, member, now)
+            outputs += self._course.stop_late(self.plan, member)
+        return outputs + self._advance(now)
+
     def _admit(self, number: int, hello: Hello, now: float) -> list[Output]:
         member = self.roster.add(Member(number, hello, now, now))
-        self.gathering.joined(member, now)
+        self._course.gathering.joined(member, now)
         outputs: list[Output] = []
-        if hello.epoch >= self.epoch:  # an earlier leader's: this one comes after it
-            # Successors count on by ones: no two leaders have one epoch.
-            self.epoch = (hello.epoch // ENDPOINT_EPOCH + 1) * ENDPOINT_EPOCH
-            others = [other for other in self.roster.members if other != number]
-            outputs += [Send(other, Welcome(self.epoch, self.run_id)) for other in others]
-        if not self._votes:  # else once it is elected
-            outputs.append(Send(number, Welcome(self.epoch, self.run_id)))
+        if hello.last is not None:
+            outputs += self._learn(member, hello.last, now)
+        outputs.append(self._greeting(number))
         for text in self.roster.odd_versions(member):
             outputs += [Say(text), Send(number, Note(text))]
-        if hello.running is not None:
-            outputs += self._take_up(member, hello.running, now)
+        if hello.last is not None and hello.running and member.rank is None:
+            why = f"attempt {hello.last.attempt} has ended without this node"
+            outputs.append(Send(number, Stop(self.epoch, hello.last.attempt, why)))
         return outputs + self._advance(now)
+
+    def _greeting(self, number: int) -> Output:
+        if self.won:
+            return Send(number, Welcome(self.epoch, self.name, self.run_id))
+        return Send(number, Standby(self.epoch, self.name))
 
     def _ask_again(self, number: int, hello: Hello, since: float, now: float) -> list[Output]:
         """For a node rank whose holder may have died meanwhile."""
@@ -193,202 +252,146 @@ class Leader:
     def _refuse(self, number: int, hello: Hello, why: str) -> list[Output]:
         return [Send(number, Refuse(why)), Drop(number, why), Say(f"{hello.host} was refused: {why}")]
 
-    def _forget(self, member: Member, now: float, why: str, certain: bool = False) -> list[Output]:
-        """``certain``: it has said that it ends. A broken connection alone does not say that it follows
-        no other leader."""
+    def _forget(self, member: Member, now: float, why: str) -> list[Output]:
         self.roster.remove(member)
-        if certain:
-            self.gathering.accounted.add(member.node)
-        if member.rank is None:
-            return self._advance(now)
-        said = why and self.phase is not Phase.ENDED
-        outputs: list[Output] = [Say(f"{member.host} is lost: {why}")] if said else []
-        if self.phase is Phase.PREPARING:
-            self.phase, self._port_by = Phase.GATHERING, None
-        elif self.phase in (Phase.RUNNING, Phase.STOPPING) and self.plan:
-            self.plan.lost.append((member.host, member.machine, why or "its agent has come again"))
-            self.plan.waiting.discard(member.number)
-            if self.phase is Phase.RUNNING:
-                outputs += self._stop_attempt(self.plan, f"{member.host} is lost", now)
+        self._votes.discard(member.number)
+        outputs: list[Output] = []
+        if member.rank is not None:
+            if why and self.phase is not Phase.ENDED:
+                outputs.append(Say(f"{member.host} is lost: {why}"))
+            self._course.lost(member, why, now)
         return outputs + self._advance(now)
 
-    # --- a new leader ---
+    # --- having the say ---
 
-    def _take_up(self, member: Member, running: Slice, now: float) -> list[Output]:
-        """Its workers run. If no attempt is known here, another leader began it: this one goes on with it."""
-        if self.plan is None and self.phase is Phase.GATHERING:
-            self.plan = Plan(running.attempt, [""] * running.nnodes, running.digest, now)
-            self.phase, self._rebuild_by = Phase.RUNNING, self._rebuild_by or now + REBUILD
-            self.gathering.last_nodes = self.plan.nodes
-            self.ledger.restore(running.ledger)
-        plan, rank = self.plan, running.node_rank
-        same = plan and (plan.attempt, plan.digest, len(plan.nodes)) == (
-            running.attempt,
-            running.digest,
-            running.nnodes,
-        )
-        free = plan and same and plan.nodes[rank] in ("", member.node)
-        if plan is None or not free or self.phase is not Phase.RUNNING:
-            why = f"attempt {running.attempt} has ended without this node"
-            return [Send(member.number, Stop(self.epoch, running.attempt, why))]
-        plan.nodes[rank] = member.node
-        member.rank = rank
-        plan.waiting.add(member.number)
+    def _contest(self, hello: Hello) -> list[Output]:
+        """One that has voted for another leader comes to this one: it must ask all for a later epoch."""
+        if hello.epoch < self.epoch or (hello.epoch, hello.leader) == (self.epoch, self.name):
+            return []
+        self._course.epoch = hello.epoch + 1
+        self._votes.clear()
+        if self.plan is not None or self._quorum.successor:
+            self.won = False
+        return [self._greeting(number) for number in self.roster.members]
+
+    def _learn(self, member: Member, last: Slice, now: float) -> list[Output]:
+        """It was in an attempt; if that is the latest that was heard of, this leader goes on with it."""
         outputs: list[Output] = []
-        if self._votes and len(plan.nodes) - len(plan.missing) >= self._votes:
-            self._votes = 0
-            welcome = Welcome(self.epoch, self.run_id)
-            outputs += [Send(other, welcome) for other in self.roster.members]
-            outputs.append(Say(f"this node leads now: {len(plan.nodes) - len(plan.missing)} nodes want it"))
-        if self._rebuild_by is not None and not plan.missing:
-            self._rebuild_by = None
-            outputs.append(Say(f"all {len(plan.nodes)} nodes have come back: attempt {plan.attempt} goes on"))
+        self._course.heard_of(last.attempt)
+        if self.plan is None or (self.plan.hearsay and last.attempt > self.plan.attempt):
+            self._course.take_up(last, now)
+            self.won, self._rebuild_by = False, now + REBUILD
+            self._votes.clear()
+            others = [other for other in self.roster.members.values() if other is not member]
+            outputs = [self._greeting(other.number) for other in others]
+            for other in others:
+                other.rank = None
+                if other.hello.running and other.hello.last:
+                    why = f"attempt {last.attempt} has followed without this node"
+                    outputs.append(Send(other.number, Stop(self.epoch, other.hello.last.attempt, why)))
+        plan = self.plan
+        assert plan is not None
+        rebuilding = plan.hearsay and self._rebuild_by is not None
+        if rebuilding and plan.contains(last) and plan.nodes[last.node_rank] in ("", member.node):
+            plan.nodes[last.node_rank] = member.node
+            member.rank = last.node_rank
+            self._resume(plan, member, now)
         return outputs
+
+    def _resume(self, plan: Plan, member: Member, now: float) -> None:
+        if member.hello.running:
+            plan.waiting.add(member.number)
+        else:
+            done = member.hello.done or Done(plan.attempt, (), cut_short=True)
+            self._course.done(plan, member, done, now)
+
+    def _on_vote(self, member: Member, vote: Vote, now: float) -> list[Output]:
+        plan = self.plan
+        if vote.epoch != self.epoch:
+            return []
+        self._votes.add(member.number)
+        if self.won or plan is None:
+            return []
+        votes = sum(self._counts(plan, self.roster.members[number]) for number in self._votes)
+        if votes < self._quorum.needed(len(plan.nodes)):
+            return []
+        self.won = True
+        outputs: list[Output] = [self._greeting(number) for number in self.roster.members]
+        if self._quorum.successor and plan.hearsay:
+            outputs.append(Say(f"this node leads now: {votes} of {len(plan.nodes)} nodes want it"))
+        return outputs + self._advance(now)
+
+    def _counts(self, plan: Plan, member: Member) -> bool:
+        """Its vote is one of the last plan's nodes': its own, or that of the dead one whose rank it takes."""
+        if member.rank is not None:
+            return True
+        last, wanted = member.hello.last, member.hello.node_rank
+        if not plan.hearsay:
+            return member.node in plan.nodes
+        if last is not None:
+            return plan.same and last.attempt == plan.attempt - 1  # it has not heard of the last attempt
+        return wanted is not None and wanted < len(plan.nodes) and not plan.nodes[wanted]
 
     def _end_rebuild(self, now: float) -> list[Output]:
         """Who has not come back until now is lost."""
-        self._rebuild_by, plan = None, self.plan
-        if self._votes:
-            there = len(plan.nodes) - len(plan.missing) if plan else 0
-            self.phase = Phase.ENDED
-            return [Resign(f"{there} of the {self._votes} nodes that a new leader needs have come")]
-        if plan is None or not plan.missing or self.phase is not Phase.RUNNING:
+        plan = self.plan
+        if not self.won:
+            if self._quorum.successor:
+                self._course.resign()
+                return [Resign(f"it got {len(self._votes)} votes, which are not enough to lead")]
+            if plan is not None and not any(member.hello.last for member in self.roster.members.values()):
+                self._forget_plan(now)  # the last that knew of it has gone
+                return [self._greeting(number) for number in self.roster.members]
+            self._rebuild_by = now + REBUILD
             return []
-        plan.lost += [(f"node{rank}", "", "it has not come back") for rank in plan.missing]
-        return self._stop_attempt(plan, f"node{plan.missing[0]} has not come back", now)
-
-    # --- the attempt ---
-
-    def _start(self, plan: Plan, zero: Member, port: int, now: float) -> list[Output]:
-        self.phase, self._port_by, plan.began = Phase.RUNNING, None, now
-        members = sorted(self.roster.inside, key=lambda member: member.rank or 0)
-        heirs = [member for member in members if member.hello.port and member.node != self._node]
-        successors = (Successor(m.node, m.hello.address, m.hello.port) for m in heirs[:SUCCESSORS])
-        shared = (self.ledger.records(), tuple(successors))
-        outputs: list[Output] = []
-        for rank, each in enumerate(members):
-            plan.waiting.add(each.number)
-            part = Slice(
-                self.epoch, plan.attempt, rank, len(members), zero.hello.address, port, plan.digest, *shared
-            )
-            outputs.append(Send(each.number, Start(part)))
-        return outputs
-
-    def _on_failed(self, plan: Plan, member: Member, message: WorkerFailed, now: float) -> list[Output]:
-        failure = WorkerFailure.from_record(message.failure)
-        plan.add(member.rank or 0, failure)
-        if self.phase is not Phase.RUNNING:
-            return []
-        why = f"rank {failure.rank} on {member.host} {failure.describe()}"
-        return self._stop_attempt(plan, why, now, message.consequence)
-
-    def _on_done(self, plan: Plan, member: Member, message: Done, now: float) -> list[Output]:
-        plan.waiting.discard(member.number)
-        if message.steps is not None:
-            plan.steps = max(plan.steps or 0, message.steps)
-        plan.abandoned += message.abandoned
-        for record in message.failures:
-            plan.add(member.rank or 0, WorkerFailure.from_record(record))
-        outputs: list[Output] = []
-        if message.failures and self.phase is Phase.RUNNING:  # it says so only now
-            outputs += self._stop_attempt(plan, f"a worker on {member.host} failed", now)
-        return outputs + self._advance(now)
-
-    def _stop_attempt(self, plan: Plan, why: str, now: float, settle: bool = False) -> list[Output]:
-        self.phase, plan.first_failure = Phase.STOPPING, now
-        stop = Stop(self.epoch, plan.attempt, why, settle)
-        return [*(Send(member.number, stop) for member in self.roster.inside), *self._advance(now)]
-
-    def _advance(self, now: float) -> list[Output]:
-        """Whatever has become possible."""
-        if self._votes:
-            return []
-        if self.phase is Phase.GATHERING:
-            return self._gather(now)
-        if self.plan is None or (self._rebuild_by is not None and self.phase is Phase.RUNNING):
-            return []
-        if self.phase is Phase.RUNNING:
-            if not self.plan.waiting:
-                return self._end(End("succeeded", 0, "", self.ledger.restarts))
-            if self.gathering.may_grow(len(self.plan.nodes)) and self.gathering.settled(now):
-                self.plan.resize = "a node has joined"
-                return self._stop_attempt(self.plan, "the job grows: a node has joined", now)
-        if self.phase is Phase.STOPPING and not self.plan.waiting:
-            return self._judge(self.plan, now)
+        self._rebuild_by = None
+        if plan is not None and plan.hearsay:
+            for rank in plan.missing:
+                self._course.lose(plan, f"node{rank}", "", "it has not come back", now)
+                plan.nodes[rank] = f"unknown node {rank}"
+                if self.roster.holder(rank) is not None:
+                    self._quorum.account_for(plan.nodes[rank])
         return []
 
-    def _judge(self, plan: Plan, now: float) -> list[Output]:
-        """The attempt is over everywhere: what now?"""
-        inside = {member.rank: member for member in self.roster.inside}
-        for member in self.roster.members.values():
-            member.rank = None
-        self.phase = Phase.GATHERING
-        self.gathering.open(now)
-        root, node = plan.root()
-        if plan.resize and root is None and not plan.lost:
-            text = f"{plan.resize}: attempt {plan.attempt + 1} follows"
-            return [*self._note(text), *self._gather(now)]
-        code = root.exit_code if root else 1
-        end = End("failed", code, "", self.ledger.restarts, node, root.to_record() if root else None)
-        if plan.abandoned:
-            why = f"rank {plan.abandoned[0]} cannot be killed: it sits in the kernel (D state)"
-            return self._end(end, why)
-        if root is not None:
-            there = inside.get(node)
-            host, machine = (there.host, there.machine) if there else (f"node{node}", "")
-            what = f"rank {root.rank} on {host} {root.describe()}"
-        else:
-            host, machine, why = plan.lost[0]
-            what = f"{host} is lost: {why}"
-        seconds = (plan.first_failure or now) - plan.began
-        decision = self.ledger.judge(root, host, machine, seconds, plan.steps, self.roster.terms, now)
-        if isinstance(decision, GiveUp):
-            return [Say(what), *self._end(end, decision.reason)]
-        self.gathering.delay(now + decision.delay)
-        wait = f" in {format_duration(decision.delay)}" if decision.delay else ""
-        budget = self.roster.terms.max_restarts if self.roster.terms else 0
-        after = f" after {plan.steps} steps" if plan.steps else ""
-        text = f"{what}{after}; restarting all workers{wait} ({decision.number} of {budget})"
-        return [*self._note(text), *self._gather(now)]
+    def _forget_plan(self, now: float) -> None:
+        self._course.forget_plan(now)
+        self._quorum.reset()
+        self._votes.clear()
+        self.won, self._rebuild_by = True, None
 
-    # --- the next attempt ---
+    def _confirm(self, member: Member, attempt: int) -> None:
+        plan = self.plan
+        if plan is None or not plan.unconfirmed or attempt != plan.attempt:
+            return
+        plan.unconfirmed.discard(member.node)
+        if not plan.unconfirmed:
+            self._quorum.confirmed()
 
-    def _gather(self, now: float) -> list[Output]:
-        order = self.gathering.order(now)
-        if not order:
-            return self._miss(now)
-        attempt = self.plan.attempt + 1 if self.plan else 0
-        self.plan = Plan(attempt, order, digest(attempt, order), now)
-        ranks = {node: rank for rank, node in enumerate(order)}
+    def _on_elsewhere(self, message: Elsewhere, now: float) -> list[Output]:
+        """A successor was elected while no one was here, or while this leader was cut off."""
+        if self.won and self.plan is not None and self.epoch >= message.epoch:
+            return []
+        self._elsewhere, self._elsewhere_until = message, now + POINT_FOR
         outputs: list[Output] = []
-        for member in self.roster.members.values():
-            member.rank = ranks.get(member.node)
-            if member.rank == 0:
-                outputs.append(Send(member.number, HoldPort(self.epoch, attempt)))
-            elif member.rank is None and not member.told:
-                member.told = True
-                why = self.ledger.why_excluded(member.machine, now)
-                outputs.append(Send(member.number, Note(why or "this node is a spare, ready to take over")))
-        self.phase, self._port_by = Phase.PREPARING, now + PORT_WITHIN
+        for number in (*self.roster.members, *self.roster.waiting):
+            outputs += [Send(number, message), Drop(number, "it is led elsewhere")]
+        self.roster.clear()
+        self._forget_plan(now)
         return outputs
 
-    def _miss(self, now: float) -> list[Output]:
-        """Says who is not there; ends the job when it has waited for long enough."""
-        text = self.gathering.word(now)
-        if not text or not self.gathering.overdue(now):
-            return self._note(text) if text else []
-        code = ExitCode.PREEMPTED if self.gathering.last_nodes else ExitCode.PRECHECK_FAILED
-        return [Say(text), *self._end(End("failed", code, text, self.ledger.restarts))]
-
-    # --- smaller things ---
-
-    def _note(self, text: str) -> list[Output]:
-        """For the users of all nodes; the leader's own agent is one of them."""
-        return [Send(number, Note(text)) for number in self.roster.members]
-
-    def _end(self, end: End, reason: str = "") -> list[Output]:
-        if self.phase is Phase.ENDED:
+    def _advance(self, now: float) -> list[Output]:
+        if not self.won or self._elsewhere is not None:
             return []
-        self.phase = Phase.ENDED
-        end = End(end.outcome, int(end.exit_code), reason or end.reason, end.restarts, end.node, end.failure)
-        return [*(Send(number, end) for number in (*self.roster.members, *self.roster.waiting)), end]
+        plan = self.plan
+        outputs: list[Output] = []
+        if plan is not None and plan.hearsay:
+            if plan.missing:
+                return []
+            self._rebuild_by, plan.hearsay = None, False
+            self._course.gathering.last_nodes = plan.nodes
+            self._quorum.planned(plan.nodes)
+            if plan.objection is None:
+                outputs.append(
+                    Say(f"all {len(plan.nodes)} nodes have come back: attempt {plan.attempt} goes on")
+                )
+        return outputs + self._course.advance(now)

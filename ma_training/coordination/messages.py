@@ -1,14 +1,19 @@
 """What agents and their leader say to each other: plain records, JSON on the wire.
 
-An **epoch** is the reign of one leader, an **attempt** one try of the job; a message of an older
-epoch or another attempt is not acted upon. An attempt's plan is never sent whole: each agent gets
-its slice and the plan's digest.
+An **epoch** is the reign of one leader, an **attempt** one try of the job; a message of another
+epoch or attempt is not acted upon. An attempt's plan is never sent whole: each agent gets its slice
+and the plan's digest.
+
+An agent that comes:   Hello ─▶        ◀─ Welcome
+A leader that must first be elected, or be recognised again:
+                       Hello ─▶        ◀─ Standby        Vote ─▶        ◀─ Welcome
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
+_Record = TypeVar("_Record")
 _KINDS: dict[str, type["Message"]] = {}
 
 
@@ -57,8 +62,15 @@ class Slice:
     master_addr: str
     master_port: int
     digest: str
+    leader: str = ""  # the node that leads; "" for a coordinator, which is none of the nodes
+    same: bool = False  # the nodes are those of the attempt before
     ledger: tuple[Mapping[str, Any], ...] = ()  # how earlier attempts failed
     successors: tuple[Successor, ...] = ()
+
+    @property
+    def survivors(self) -> int:
+        """Nodes that there are when the leader is lost."""
+        return self.nnodes - bool(self.leader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +92,11 @@ class Hello(Message):
     terms: Terms
     node_rank: int | None = None  # the one that the user or platform has given it
     port: int = 0  # it listens there when it has to lead
-    epoch: int = 0  # the last that it followed
-    running: Slice | None = None  # the attempt that its workers are in
+    epoch: int = 0  # the last that it has voted for, or followed
+    leader: str = ""  # whose epoch that was
+    last: Slice | None = None  # the last attempt that it was in
+    running: bool = False  # its workers still are
+    done: "Done | None" = None  # how they ended, unless it ended them itself for want of a leader
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -110,6 +125,7 @@ class Done(Message):
     failures: tuple[Mapping[str, Any], ...]  # none: all workers ended well
     steps: int | None = None
     abandoned: tuple[int, ...] = ()  # ranks that could not be killed
+    cut_short: bool = False  # they were ended, not heard out
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +138,40 @@ class Leave(Message):
 
 @dataclass(frozen=True, slots=True)
 class Ping(Message):
-    pass
+    attempt: int = -1  # the last that it has heard of
+
+
+@dataclass(frozen=True, slots=True)
+class Vote(Message):
+    """From now on it obeys no one of a lower epoch, and no one else of this one."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere(Message):
+    """The job is led there: a successor says it at the job's endpoint, a leader there to its agents."""
+
+    epoch: int
+    address: str
+    port: int
 
 
 # --- leader to agents ---
 
 
 @dataclass(frozen=True, slots=True)
+class Standby(Message):
+    """Wait: ``leader`` asks for votes, and does not lead before it has most of them."""
+
+    epoch: int
+    leader: str
+
+
+@dataclass(frozen=True, slots=True)
 class Welcome(Message):
     epoch: int
+    leader: str  # of this process, not only of its machine
     run_id: str
 
 
@@ -150,6 +191,16 @@ class HoldPort(Message):
 @dataclass(frozen=True, slots=True)
 class Start(Message):
     slice: Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Aside(Message):
+    """An attempt begins without you: you are a spare, or left out."""
+
+    epoch: int
+    attempt: int
+    why: str  # "" where it has been said
+    successors: tuple[Successor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,33 +259,62 @@ def unpack(record: Mapping[str, Any]) -> Message:
         raise MessageError(f"unknown message {str(record.get('kind'))[:40]!r}")
     values = {name: value for name, value in record.items() if name != "kind"}
     try:
-        if kind is Hello:
-            values["terms"] = Terms(**values["terms"])
-            values["running"] = _slice(values["running"]) if values.get("running") else None
-        if kind is Start:
-            values["slice"] = _slice(values["slice"])
-        for name in ("failures", "abandoned"):
-            if name in values:
-                values[name] = tuple(values[name])
+        for name in values.keys() & _PARTS.keys():
+            values[name] = _PARTS[name](values[name])
         message = kind(**values)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise MessageError(f"{kind.__name__} is not as it should be: {error}") from None
     _check(message)
     return message
 
 
-def _slice(record: Mapping[str, Any]) -> Slice:
-    successors = tuple(Successor(**each) for each in record["successors"])
-    return Slice(**{**record, "ledger": tuple(record["ledger"]), "successors": successors})
-
-
-def _check(message: Any) -> None:
-    """Scalars are of the type that is written beside them."""
-    scalars = {"int": int, "str": str, "bool": bool}
-    for item in fields(message):
-        value, wanted = (
-            getattr(message, item.name),
-            scalars.get(str(getattr(item.type, "__name__", item.type))),
+def _slice(record: Mapping[str, Any] | None) -> Slice | None:
+    if record is None:
+        return None
+    return _check(
+        Slice(
+            **{**record, "ledger": tuple(record["ledger"]), "successors": _successors(record["successors"])}
         )
-        if wanted and not (isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))):
-            raise MessageError(f"{type(message).__name__}.{item.name} is {str(value)[:40]!r}")
+    )
+
+
+def _successors(records: Sequence[Mapping[str, Any]]) -> tuple[Successor, ...]:
+    return tuple(_check(Successor(**each)) for each in records)
+
+
+def _done(record: Mapping[str, Any] | None) -> Done | None:
+    return None if record is None else _check(_done_of(record))
+
+
+def _done_of(record: Mapping[str, Any]) -> Done:
+    return Done(**{**record, "failures": tuple(record["failures"]), "abandoned": tuple(record["abandoned"])})
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {  # what is more than a scalar, by its name in any message
+    "terms": lambda record: _check(Terms(**record)),
+    "slice": lambda record: _slice({**record}),
+    "last": _slice,
+    "done": _done,
+    "successors": _successors,
+    "failures": tuple,
+    "abandoned": tuple,
+}
+
+
+_SCALARS = {"int": int, "str": str, "bool": bool}
+
+
+_checks: dict[str, tuple[tuple[str, type], ...]] = {}  # fields of a record that are scalars
+
+
+def _check(message: _Record) -> _Record:
+    """Scalars are of the type that is written beside them."""
+    kind = type(message).__name__
+    if kind not in _checks:
+        written = ((f.name, str(getattr(f.type, "__name__", f.type))) for f in fields(message))  # type: ignore[arg-type]
+        _checks[kind] = tuple((name, _SCALARS[text]) for name, text in written if text in _SCALARS)
+    for name, wanted in _checks[kind]:
+        value = getattr(message, name)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise MessageError(f"{kind}.{name} is {str(value)[:40]!r}")
+    return message

@@ -5,12 +5,14 @@ The agent's loop gives orders with the methods, which return at once, and takes 
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .channel import Callbacks, Channel, connect
@@ -30,9 +32,10 @@ from .follower import (
 from .frames import Refused
 from .hub import Hub
 from .leader import Leader
-from .messages import Done, End, Hello, MessageError, pack, unpack
+from .messages import Done, Elsewhere, End, Hello, MessageError, pack, unpack
 
 CONNECT_WITHIN = 3.0  # seconds
+POINT_EVERY = 2.0  # seconds between a successor's looks at the job's endpoint
 ForAgent = Begin | Hold | Halt | Joined | Word | End
 
 
@@ -59,7 +62,8 @@ class Node:
         self._channel: Channel | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._hub: Hub | None = None
+        self._hubs: list[Hub] = []  # at the job's endpoint, and as a successor
+        self._succeeding: asyncio.Task[None] | None = None
         self._over: asyncio.Event | None = None
         self._started = threading.Event()
         self._error: OSError | None = None
@@ -77,8 +81,7 @@ class Node:
     @property
     def leads(self) -> bool:
         """The job's leader is in this process, or was when the job ended."""
-        hub = self._hub
-        return hub is not None and (hub.end is not None or not hub.ended.is_set())
+        return any(hub.leads for hub in self._hubs)
 
     def fileno(self) -> int:
         return self._read
@@ -111,8 +114,9 @@ class Node:
 
     def stop(self, signal: int) -> None:
         """Ends the whole job; only where this agent leads."""
-        if self._loop is not None and self._hub is not None:
-            self._loop.call_soon_threadsafe(self._hub.stop, signal)
+        if self._loop is not None:
+            for hub in self._hubs:
+                self._loop.call_soon_threadsafe(hub.stop, signal)
 
     def close(self, timeout: float) -> None:
         """Lets what was said last go out, at most ``timeout`` seconds."""
@@ -140,7 +144,7 @@ class Node:
         meeting = self._meeting
         try:
             if meeting.lead:
-                await self._lead(meeting.bind, meeting.port, epoch=1, votes=0)
+                await self._lead(meeting.bind, meeting.port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:  # else someone leads there: a coordinator of its own, say
                 self._error = error
@@ -154,20 +158,22 @@ class Node:
         await self._over.wait()
         await self._end()
 
-    async def _lead(self, host: str, port: int, epoch: int, votes: int) -> None:
+    async def _lead(self, host: str, port: int, epoch: int = 1, successor: bool = False) -> Hub:
         assert self._loop is not None
         leader = Leader(
             self._run_id,
             self._hello.terms,
             self._meeting.join_timeout,
             self._loop.time(),
-            epoch,
-            votes,
-            self._hello.node,
+            uuid.uuid4().hex,
+            epoch=epoch,
+            successor=successor,
+            node=self._hello.node,
         )
         hub = Hub(leader, self._meeting.key, self._meeting.job, lambda text: self._post(Word(text)))
         await hub.open(host, port)
-        self._hub = hub
+        self._hubs.append(hub)
+        return hub
 
     async def _end(self) -> None:
         if self._timer is not None:
@@ -176,8 +182,10 @@ class Node:
             self._dialling.cancel()
         if self._channel is not None:
             self._channel.close("the agent ends")
-        if self._hub is not None:
-            await self._hub.close()
+        if self._succeeding is not None:
+            self._succeeding.cancel()
+        if self._hubs:
+            await asyncio.gather(*(hub.close() for hub in self._hubs))
         elif self._channel is not None:
             await asyncio.sleep(0)  # lets the transport write what it has
 
@@ -210,17 +218,36 @@ class Node:
         self._schedule()
 
     def _succeed(self, order: Lead) -> None:
-        async def lead() -> None:
-            try:
-                old, self._hub = self._hub, None
-                if old is not None:
-                    await old.close()
-                await self._lead("", self._hello.port, order.epoch, order.votes)
-            except OSError as error:
-                self._post(Word(f"cannot take the leader's place at port {self._hello.port}: {error}"))
-
         assert self._loop is not None
-        self._succeeding = self._loop.create_task(lead())
+        if self._succeeding is None or self._succeeding.done():
+            self._succeeding = self._loop.create_task(self._succeed_at(order.epoch))
+
+    async def _succeed_at(self, epoch: int) -> None:
+        """Until it resigns, or the job ends."""
+        try:
+            hub = await self._lead("", self._hello.port, epoch, successor=True)
+        except OSError as error:
+            self._post(Word(f"cannot take the leader's place at port {self._hello.port}: {error}"))
+            return
+        while not hub.ended.is_set():
+            if (elsewhere := hub.elsewhere) is not None:
+                await self._point(replace(elsewhere, address=self._hello.address))
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):  # two names until Python 3.11
+                await asyncio.wait_for(hub.ended.wait(), POINT_EVERY)
+        if hub.end is None:
+            self._hubs.remove(hub)
+
+    async def _point(self, elsewhere: Elsewhere) -> None:
+        """New agents, and those that were cut off, ask at the job's endpoint: who is there is told."""
+        meeting = self._meeting
+        callbacks = Callbacks(lambda channel: channel.send(pack(elsewhere)), lambda *_: None, lambda *_: None)
+        try:
+            channel = await connect(
+                meeting.host, meeting.port, meeting.key, meeting.job, callbacks, CONNECT_WITHIN
+            )
+        except (OSError, TimeoutError, Refused):
+            return  # no one is there, or another job
+        channel.close("said")
 
     async def _dial(self, target: Connect) -> None:
         assert self._loop is not None and self._follower is not None

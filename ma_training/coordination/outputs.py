@@ -28,7 +28,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Resign:
-    """Not elected: close all connections, and listen no more."""
+    """Not elected, or outvoted: close all connections, and listen no more."""
 
     why: str
 

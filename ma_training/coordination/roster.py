@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .messages import Hello, Slice, Terms
+from .messages import Hello, Terms
 
 TAKEN_RANK = 5.0  # seconds that a newcomer waits for a node rank whose holder may just have died
 
@@ -18,6 +18,8 @@ class Member:
     joined: float
     rank: int | None = None  # its node rank in the present attempt
     told: bool = False  # that it is excluded, or a spare
+    away_by: float | None = None  # its connection broke; by then it must be back
+    why_away: str = ""
 
     @property
     def host(self) -> str:
@@ -33,10 +35,6 @@ class Member:
     @property
     def node(self) -> str:
         return self.hello.node
-
-    @property
-    def running(self) -> Slice | None:
-        return self.hello.running
 
 
 class Roster:
@@ -63,6 +61,10 @@ class Roster:
         del self.members[member.number], self.by_node[member.node]
         if member.hello.node_rank is not None:
             del self._by_wanted[member.hello.node_rank]
+
+    def clear(self) -> None:
+        for each in (self.members, self.by_node, self._by_wanted, self.waiting):
+            each.clear()
 
     def by_rank(self, rank: int) -> Member | None:
         return next((member for member in self.members.values() if member.rank == rank), None)
