@@ -13,7 +13,11 @@ class Plan:
     nodes: list[str]  # by node rank; '' where a new leader has not heard of that one yet
     digest: str
     began: float
-    same: bool = False  # its nodes are those of the attempt before
+    base: int = -1  # the last attempt of which all of its nodes have heard
+    base_nodes: int = 0  # how many those were
+    same: bool = False  # they are the same nodes
+    settled: bool = False  # all nodes have heard of this one
+    given: bool = False  # each has the node rank that its user has given it
     hearsay: bool = False  # another leader began it; this one has it from the agents
     waiting: set[int] = field(default_factory=set)  # connections of those that are not done with it
     unconfirmed: set[str] = field(default_factory=set)  # nodes that may not have heard of it
@@ -28,7 +32,9 @@ class Plan:
 
     @classmethod
     def heard_of(cls, part: Slice, now: float) -> "Plan":
-        return cls(part.attempt, [""] * part.nnodes, part.digest, now, part.same, hearsay=True)
+        nodes = [""] * part.nnodes
+        base = (part.base, part.base_nodes, part.same)
+        return cls(part.attempt, nodes, part.digest, now, *base, given=part.given, hearsay=True)
 
     def contains(self, part: Slice) -> bool:
         """``part`` is a slice of it."""

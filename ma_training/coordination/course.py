@@ -8,6 +8,7 @@ What happens is noted at once; what follows from it is decided by `advance`, whi
 while the leader may decide: one that has yet to be elected only listens.
 """
 
+from dataclasses import replace
 from enum import Enum, auto
 
 from ma_training.diagnosis import WorkerFailure
@@ -44,6 +45,7 @@ class Course:
         self._roster, self._ledger, self._quorum, self._node = roster, ledger, quorum, node
         self._port_by: float | None = None
         self._port = 0
+        self._outside: Slice | None = None  # what those know of the attempt who are not in it
         self._attempts = 0  # numbers used, by any leader that was heard of
         self._outvoted_since: float | None = None
 
@@ -62,6 +64,7 @@ class Course:
         """Another leader has begun this attempt; ``part`` is one agent's."""
         self.plan = plan = Plan.heard_of(part, now)
         self.phase, self._port_by = Phase.RUNNING, None
+        self._outside = replace(part, node_rank=-1)
         self._ledger.restore(part.ledger)
         return plan
 
@@ -137,21 +140,35 @@ class Course:
         members = sorted(self._roster.inside, key=lambda member: member.rank or 0)
         heirs = [member for member in members if member.hello.port and member.node != self._node]
         successors = tuple(Successor(m.node, m.hello.address, m.hello.port) for m in heirs[:SUCCESSORS])
-        leader = self._node if self._node in plan.nodes else ""
-        shared = (zero.hello.address, self._port, plan.digest, leader, plan.same)
-        records = self._ledger.records()
-        outputs: list[Output] = []
-        for rank, each in enumerate(members):
-            plan.waiting.add(each.number)
-            part = Slice(self.epoch, plan.attempt, rank, len(members), *shared, records, successors)
-            outputs.append(Send(each.number, Start(part)))
-        spares = [each for each in self._roster.members.values() if each.rank is None]
-        return outputs + [Send(each.number, self._aside(plan, each, successors, now)) for each in spares]
+        plan.given = all(member.hello.node_rank == member.rank for member in members)
+        base, nodes = self._quorum.base
+        plan.base, plan.base_nodes, plan.same = base, len(nodes), set(nodes) == set(plan.nodes)
+        before, records = set(nodes), self._ledger.records()
 
-    def _aside(self, plan: Plan, member: Member, successors: tuple[Successor, ...], now: float) -> Aside:
-        why = self._ledger.why_excluded(member.machine, now) or "this node is a spare, ready to take over"
+        def part(rank: int, node: str) -> Slice:
+            return Slice(
+                *(self.epoch, plan.attempt, rank, len(members), zero.hello.address, self._port, plan.digest),
+                *(self._node if self._node in plan.nodes else "", base, len(nodes), node in before),
+                *(plan.same, plan.given, records, successors),
+            )
+
+        plan.waiting.update(each.number for each in members)
+        starts = [Send(each.number, Start(part(rank, each.node))) for rank, each in enumerate(members)]
+        self._outside = part(-1, "")
+        spares = [each for each in self._roster.members.values() if each.rank is None]
+        return [*starts, *(output for each in spares for output in self.put_aside(each, now))]
+
+    def put_aside(self, member: Member, now: float) -> list[Output]:
+        """It is not in the attempt that runs, and knows of it all the same: it may meet another leader."""
+        if self.phase not in (Phase.RUNNING, Phase.STOPPING) or self._outside is None:
+            return []
         told, member.told = member.told, True
-        return Aside(self.epoch, plan.attempt, "" if told else why, successors)
+        why = self._ledger.why_excluded(member.machine, now)
+        if not why and not self.gathering.may_grow(self._outside.nnodes):
+            why = "this node is a spare, ready to take over"
+        in_base = member.node in self._quorum.base[1]
+        outside = replace(self._outside, epoch=self.epoch, in_base=in_base)
+        return [Send(member.number, Aside(outside, "" if told else why))]
 
     def _run(self, plan: Plan, now: float) -> list[Output]:
         if plan.objection is None and not plan.waiting:
@@ -217,8 +234,7 @@ class Course:
             return self._resign(now) or self._miss(now)
         self._outvoted_since = None
         attempt, self._attempts = self._attempts, self._attempts + 1
-        same = self.plan is not None and set(self.plan.nodes) == set(order)
-        self.plan = Plan(attempt, order, digest(attempt, order), now, same, unconfirmed=set(order))
+        self.plan = Plan(attempt, order, digest(attempt, order), now, unconfirmed=set(order))
         self.gathering.last_nodes = order
         self._quorum.planned(order)
         ranks = {node: rank for rank, node in enumerate(order)}

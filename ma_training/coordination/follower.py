@@ -115,6 +115,7 @@ class Follower:
         self._done: Done | None = None  # of the last attempt; the leader may not have heard it
         self._said: list[Message] = []  # of this attempt; said again to a leader that may not have heard it
         self._attempt = -1  # the last that it has heard of
+        self._settled = -1  # the last that all of its nodes have heard of
         self._successors: Sequence[Successor] = ()
         self._elsewhere: tuple[str, int] | None = None  # where it was told to look
         self.following = False  # welcomed, and not lost since
@@ -153,6 +154,7 @@ class Follower:
             leader=self._leader,
             last=self._last,
             running=self.slice is not None,
+            settled=self._last is not None and self._last.attempt == self._settled,
             done=self._done,
         )
         return [Tell(hello)]
@@ -161,7 +163,7 @@ class Follower:
         """No one is there, or someone else. ``why`` in plain words."""
         self._connecting, self._why = False, why
         self._next_try = now + RETRY_EVERY
-        if other_job and now - self._alone_since >= OTHER_JOB_FOR:
+        if other_job and now >= self._alone_since + OTHER_JOB_FOR:
             return self.refused(why)
         return []
 
@@ -192,9 +194,9 @@ class Follower:
         if self.following:
             return orders
         alone = now - self._alone_since
-        if self.slice and not self._halted and alone >= PATIENCE:
+        if self.slice and not self._halted and now >= self._alone_since + PATIENCE:
             orders += self._give_up_workers(alone)
-        if alone >= self._join_timeout and not self.ended:
+        if now >= self._alone_since + self._join_timeout and not self.ended:
             code = ExitCode.PREEMPTED if self._last else ExitCode.PRECHECK_FAILED
             text = f"no leader at {self._where()} for {format_duration(alone)}: {self._why}"
             return [*orders, *self._finish(End("failed", code, text, 0))]
@@ -203,7 +205,7 @@ class Follower:
         return [*orders, *self._seek(now)]
 
     def _tick_connected(self, now: float) -> list[Order]:
-        if now - self._heard >= SILENCE:
+        if now >= self._heard + SILENCE:
             why = f"nothing was heard of it for {format_duration(now - self._heard)}"
             return [Disconnect(why), *self.disconnected(why, now)]
         if now >= self._next_ping:
@@ -232,7 +234,8 @@ class Follower:
     @property
     def _may_succeed(self) -> bool:
         """Without the leader's there can be more than half of the nodes. Of two there cannot."""
-        return self._last is not None and self._last.survivors * 2 > self._last.nnodes
+        last = self._last
+        return last is not None and last.node_rank >= 0 and last.survivors * 2 > last.nnodes
 
     def _give_up_workers(self, alone: float) -> list[Order]:
         assert self.slice is not None
@@ -276,15 +279,21 @@ class Follower:
             return [Word(message.text)]
         if isinstance(message, End):
             return self._finish(message)
-        epoch = message.slice.epoch if isinstance(message, Start) else getattr(message, "epoch", -1)
-        if epoch != self.epoch or isinstance(message, Pong):
+        part = message.slice if isinstance(message, Start | Aside) else message
+        epoch = getattr(part, "epoch", -1)
+        if epoch != self.epoch:
             return []  # of a leader whose time is over
+        if isinstance(message, Pong):
+            self._settled = message.settled
+            return []
         if isinstance(message, HoldPort):
             return [Hold(message.attempt)]
         if isinstance(message, Start):
             return self._on_start(message.slice)
         if isinstance(message, Aside):
-            self._attempt, self._successors = message.attempt, message.successors
+            if self.slice is None:
+                self._last, self._done, self._said = message.slice, None, []
+            self._attempt, self._successors = message.slice.attempt, message.slice.successors
             return [Word(message.why)] if message.why else []
         if isinstance(message, Stop) and self.slice and self.slice.attempt == message.attempt:
             self._stopped = True

@@ -110,7 +110,7 @@ class Gathering:
     # --- who is missing ---
 
     def overdue(self, now: float) -> bool:
-        return now - self._since >= self._join_timeout
+        return now >= self._since + self._join_timeout
 
     def word(self, now: float) -> str:
         """Who has not come, now and then; '' in between."""

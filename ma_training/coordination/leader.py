@@ -40,6 +40,7 @@ from .messages import (
 from .outputs import Drop, Output, Resign, Say, Send
 from .quorum import Quorum
 from .roster import TAKEN_RANK, Member, Roster
+from .votes import Votes, counts, was_in_base
 
 LOOK_EVERY = 0.25  # seconds between looks for silent agents
 SILENCE = 2.5  # seconds without a word after which an agent is lost; they say one each second
@@ -68,7 +69,7 @@ class Leader:
         self._quorum = Quorum(successor)
         self._course = Course(self.roster, Ledger(), self._quorum, join_timeout, node, now)
         self._course.epoch = epoch
-        self._votes: set[int] = set()  # connections
+        self._votes = Votes(self.roster, self._quorum)
         self._rebuild_by: float | None = now + REBUILD if successor else None
         self._elsewhere: Elsewhere | None = None
         self._elsewhere_until = now
@@ -137,11 +138,11 @@ class Leader:
         if isinstance(message, Elsewhere):
             return self._on_elsewhere(message, now)
         if member is None:  # it waits for its rank: it shall not think that no one is here
-            return [Send(number, Pong(self.epoch))] if number in self.roster.waiting else []
+            return [Send(number, self._pong())] if number in self.roster.waiting else []
         member.heard = now
         if isinstance(message, Ping):
             self._confirm(member, message.attempt)
-            return [Send(number, Pong(self.epoch))]
+            return [Send(number, self._pong())]
         if isinstance(message, Vote):
             return self._on_vote(member, message, now)
         if isinstance(message, Leave):
@@ -194,7 +195,7 @@ class Leader:
         for member in list(self.roster.members.values()):
             if member.away_by is not None and now >= member.away_by:
                 outputs += self._forget(member, now, member.why_away)
-            elif member.away_by is None and now - member.heard >= SILENCE:
+            elif member.away_by is None and now >= member.heard + SILENCE:
                 why = f"nothing was heard of it for {format_duration(now - member.heard)}"
                 outputs += [Drop(member.number, why), *self._forget(member, now, why)]
         return outputs
@@ -211,7 +212,7 @@ class Leader:
         outputs: list[Output] = [] if old.away_by is not None else [Drop(old.number, "it has come again")]
         self.roster.remove(old)
         member = self.roster.add(replace(old, number=number, hello=hello, heard=now, away_by=None))
-        self._votes.discard(old.number)
+        self._votes.remove(old)
         outputs.append(self._greeting(number))
         if old.number in self.plan.waiting:
             self.plan.waiting.discard(old.number)
@@ -231,7 +232,12 @@ class Leader:
         if hello.last is not None and hello.running and member.rank is None:
             why = f"attempt {hello.last.attempt} has ended without this node"
             outputs.append(Send(number, Stop(self.epoch, hello.last.attempt, why)))
+        if member.rank is None and self.won:
+            outputs += self._course.put_aside(member, now)
         return outputs + self._advance(now)
+
+    def _pong(self) -> Pong:
+        return Pong(self.epoch, self._quorum.base[0])
 
     def _greeting(self, number: int) -> Output:
         if self.won:
@@ -241,7 +247,7 @@ class Leader:
     def _ask_again(self, number: int, hello: Hello, since: float, now: float) -> list[Output]:
         """For a node rank whose holder may have died meanwhile."""
         holder = self.roster.holder(hello.node_rank)
-        if holder is not None and now - since < TAKEN_RANK:
+        if holder is not None and now < since + TAKEN_RANK:
             return []
         del self.roster.waiting[number]
         if holder is None:
@@ -254,7 +260,7 @@ class Leader:
 
     def _forget(self, member: Member, now: float, why: str) -> list[Output]:
         self.roster.remove(member)
-        self._votes.discard(member.number)
+        self._votes.remove(member)
         outputs: list[Output] = []
         if member.rank is not None:
             if why and self.phase is not Phase.ENDED:
@@ -291,7 +297,11 @@ class Leader:
                     outputs.append(Send(other.number, Stop(self.epoch, other.hello.last.attempt, why)))
         plan = self.plan
         assert plan is not None
+        if plan.contains(last):
+            plan.settled |= member.hello.settled
         rebuilding = plan.hearsay and self._rebuild_by is not None
+        if last.node_rank < 0:
+            return outputs
         if rebuilding and plan.contains(last) and plan.nodes[last.node_rank] in ("", member.node):
             plan.nodes[last.node_rank] = member.node
             member.rank = last.node_rank
@@ -309,28 +319,15 @@ class Leader:
         plan = self.plan
         if vote.epoch != self.epoch:
             return []
-        self._votes.add(member.number)
-        if self.won or plan is None:
-            return []
-        votes = sum(self._counts(plan, self.roster.members[number]) for number in self._votes)
-        if votes < self._quorum.needed(len(plan.nodes)):
+        self._votes.add(member)
+        if self.won or plan is None or not self._votes.enough(plan):
             return []
         self.won = True
         outputs: list[Output] = [self._greeting(number) for number in self.roster.members]
         if self._quorum.successor and plan.hearsay:
-            outputs.append(Say(f"this node leads now: {votes} of {len(plan.nodes)} nodes want it"))
+            text = f"this node leads now: {len(self._votes)} want it, of the last attempt's {len(plan.nodes)}"
+            outputs.append(Say(text))
         return outputs + self._advance(now)
-
-    def _counts(self, plan: Plan, member: Member) -> bool:
-        """Its vote is one of the last plan's nodes': its own, or that of the dead one whose rank it takes."""
-        if member.rank is not None:
-            return True
-        last, wanted = member.hello.last, member.hello.node_rank
-        if not plan.hearsay:
-            return member.node in plan.nodes
-        if last is not None:
-            return plan.same and last.attempt == plan.attempt - 1  # it has not heard of the last attempt
-        return wanted is not None and wanted < len(plan.nodes) and not plan.nodes[wanted]
 
     def _end_rebuild(self, now: float) -> list[Output]:
         """Who has not come back until now is lost."""
@@ -346,12 +343,24 @@ class Leader:
             return []
         self._rebuild_by = None
         if plan is not None and plan.hearsay:
+            others = (member for member in self.roster.members.values() if member.rank is None)
+            stand_ins = [member.node for member in others if counts(plan, member)]
             for rank in plan.missing:
                 self._course.lose(plan, f"node{rank}", "", "it has not come back", now)
-                plan.nodes[rank] = f"unknown node {rank}"
-                if self.roster.holder(rank) is not None:
+                # Whoever takes its place counts for the next attempt's majority.
+                plan.nodes[rank] = stand_ins.pop() if stand_ins else f"unknown node {rank}"
+                if self._votes.unanimous:
                     self._quorum.account_for(plan.nodes[rank])
         return []
+
+    def _take_quorum(self, plan: Plan) -> None:
+        if plan.settled or plan.same or not plan.base_nodes:
+            self._quorum.settled(plan.attempt, plan.nodes)
+            return
+        base = [member.node for member in self.roster.members.values() if was_in_base(plan, member)]
+        unknown = (f"unknown node of {plan.base}/{index}" for index in range(plan.base_nodes))
+        self._quorum.settled(plan.base, [*base, *unknown][: plan.base_nodes])
+        self._quorum.planned(plan.nodes)
 
     def _forget_plan(self, now: float) -> None:
         self._course.forget_plan(now)
@@ -365,7 +374,7 @@ class Leader:
             return
         plan.unconfirmed.discard(member.node)
         if not plan.unconfirmed:
-            self._quorum.confirmed()
+            self._quorum.settled(plan.attempt, plan.nodes)
 
     def _on_elsewhere(self, message: Elsewhere, now: float) -> list[Output]:
         """A successor was elected while no one was here, or while this leader was cut off."""
@@ -389,7 +398,7 @@ class Leader:
                 return []
             self._rebuild_by, plan.hearsay = None, False
             self._course.gathering.last_nodes = plan.nodes
-            self._quorum.planned(plan.nodes)
+            self._take_quorum(plan)
             if plan.objection is None:
                 outputs.append(
                     Say(f"all {len(plan.nodes)} nodes have come back: attempt {plan.attempt} goes on")

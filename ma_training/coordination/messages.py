@@ -57,13 +57,17 @@ class Slice:
 
     epoch: int
     attempt: int
-    node_rank: int
+    node_rank: int  # -1: it is not in it
     nnodes: int
     master_addr: str
     master_port: int
     digest: str
     leader: str = ""  # the node that leads; "" for a coordinator, which is none of the nodes
-    same: bool = False  # the nodes are those of the attempt before
+    base: int = -1  # the last attempt of which all of its nodes have heard
+    base_nodes: int = 0  # how many those were
+    in_base: bool = False  # this node was one of them
+    same: bool = False  # they are the same nodes
+    given: bool = False  # each node has the rank that its user has given it
     ledger: tuple[Mapping[str, Any], ...] = ()  # how earlier attempts failed
     successors: tuple[Successor, ...] = ()
 
@@ -96,6 +100,7 @@ class Hello(Message):
     leader: str = ""  # whose epoch that was
     last: Slice | None = None  # the last attempt that it was in
     running: bool = False  # its workers still are
+    settled: bool = False  # all nodes of that attempt have heard of it
     done: "Done | None" = None  # how they ended, unless it ended them itself for want of a leader
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -197,10 +202,8 @@ class Start(Message):
 class Aside(Message):
     """An attempt begins without you: you are a spare, or left out."""
 
-    epoch: int
-    attempt: int
+    slice: Slice  # of no rank
     why: str  # "" where it has been said
-    successors: tuple[Successor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,7 @@ class Note(Message):
 @dataclass(frozen=True, slots=True)
 class Pong(Message):
     epoch: int
+    settled: int = -1  # the last attempt of which all of its nodes have heard
 
 
 def pack(message: Message) -> dict[str, Any]:

@@ -11,36 +11,36 @@ from collections.abc import Container, Sequence
 class Quorum:
     def __init__(self, successor: bool) -> None:
         self.successor = successor
-        self._plans: list[Sequence[str]] = []  # nodes; the last one's, before it those it may compete with
+        self.base: tuple[int, Sequence[str]] = (-1, ())  # the last attempt that all have heard of, its nodes
+        self._plans: list[Sequence[str]] = []  # nodes of later ones
         self._accounted: set[str] = set()  # nodes that will vote for no one else
 
     def needed(self, nodes: int) -> int:
         return nodes // 2 + 1 if self.successor else (nodes + 1) // 2
 
     def planned(self, nodes: Sequence[str]) -> None:
-        if self._plans and set(nodes) == set(self._plans[-1]):
-            self._plans.pop()
-        self._plans.append(nodes)
+        if set(nodes) != set(self.base[1]):
+            self._plans.append(nodes)
+
+    def settled(self, attempt: int, nodes: Sequence[str]) -> None:
+        """All of them have heard of the last plan."""
+        self.base = (attempt, nodes)
+        self._plans.clear()
+        self._accounted.intersection_update(nodes)
 
     def reset(self) -> None:
         """No plan is known here any more."""
+        self.base = (-1, ())
         self._plans.clear()
         self._accounted.clear()
-
-    def confirmed(self) -> None:
-        """All nodes have heard of the last plan."""
-        del self._plans[:-1]
-        self._accounted.intersection_update(*self._plans)
 
     def account_for(self, node: str) -> None:
         """It has said that it ends, or another agent has come in its place."""
         self._accounted.add(node)
 
-    def silent(self, present: Container[str]) -> list[str]:
-        """Who is not here, and may follow another leader."""
-        nodes = dict.fromkeys(node for plan in self._plans for node in plan)
-        return [node for node in nodes if node not in present and node not in self._accounted]
-
     def met(self, present: Container[str]) -> bool:
-        away = set(self.silent(present))
-        return all(len(plan) - len(away.intersection(plan)) >= self.needed(len(plan)) for plan in self._plans)
+        def enough(nodes: Sequence[str]) -> bool:
+            here = sum(node in present or node in self._accounted for node in nodes)
+            return here >= self.needed(len(nodes))
+
+        return all(enough(nodes) for nodes in (self.base[1], *self._plans) if nodes)

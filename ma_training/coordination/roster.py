@@ -51,6 +51,11 @@ class Roster:
         least, most = self.terms.min_nodes, self.terms.max_nodes
         return str(most) if least == most else f"{least}:{most}"
 
+    @property
+    def room(self) -> int:
+        """Agents that the job can have."""
+        return self.terms.max_nodes + self.terms.spare_nodes if self.terms else 1
+
     def add(self, member: Member) -> Member:
         self.members[member.number] = self.by_node[member.node] = member
         if member.hello.node_rank is not None:
@@ -84,10 +89,9 @@ class Roster:
             self.terms = hello.terms
         if difference := hello.terms.difference(self.terms):
             return f"{hello.host} was started with {difference}"
-        room = self.terms.max_nodes + self.terms.spare_nodes
-        if hello.node_rank is not None and hello.node_rank >= room:
+        if hello.node_rank is not None and hello.node_rank >= self.room:
             return f"node rank {hello.node_rank} of {hello.host}: the job has {self.size} nodes"
-        if len(self.members) - excluded >= room:
+        if len(self.members) - excluded >= self.room:
             return f"the job has its {self.size} nodes and {self.terms.spare_nodes} spares"
         return ""
 
