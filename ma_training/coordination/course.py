@@ -81,6 +81,15 @@ class Course:
         if self.phase is Phase.PREPARING and self.plan and self.plan.attempt == attempt:
             self._port = port
 
+    def confirm(self, member: Member, attempt: int) -> None:
+        """It has heard of this attempt."""
+        plan = self.plan
+        if plan is None or not plan.unconfirmed or attempt != plan.attempt:
+            return
+        plan.unconfirmed.discard(member.node)
+        if not plan.unconfirmed:
+            self._quorum.settled(plan.attempt, plan.nodes)
+
     def failed(self, plan: Plan, member: Member, message: WorkerFailed, now: float) -> None:
         failure = WorkerFailure.from_record(message.failure)
         plan.add(member.rank or 0, failure)

@@ -114,7 +114,7 @@ class Follower:
         self._last: Slice | None = None  # of the last attempt, running or not
         self._done: Done | None = None  # of the last attempt; the leader may not have heard it
         self._said: list[Message] = []  # of this attempt; said again to a leader that may not have heard it
-        self._attempt = -1  # the last that it has heard of
+        self._attempt = self._highest = -1  # the last that it has heard of, the highest of all
         self._settled = -1  # the last that all of its nodes have heard of
         self._successors: Sequence[Successor] = ()
         self._elsewhere: tuple[str, int] | None = None  # where it was told to look
@@ -152,6 +152,7 @@ class Follower:
             self._hello,
             epoch=self.epoch,
             leader=self._leader,
+            attempt=self._highest,
             last=self._last,
             running=self.slice is not None,
             settled=self._last is not None and self._last.attempt == self._settled,
@@ -293,7 +294,7 @@ class Follower:
         if isinstance(message, Aside):
             if self.slice is None:
                 self._last, self._done, self._said = message.slice, None, []
-            self._attempt, self._successors = message.slice.attempt, message.slice.successors
+            self._hear_of(message.slice)
             return [Word(message.why)] if message.why else []
         if isinstance(message, Stop) and self.slice and self.slice.attempt == message.attempt:
             self._stopped = True
@@ -322,10 +323,14 @@ class Follower:
         if self.slice is not None and not self._stopped:  # the leader has not heard of them
             orders.append(Halt(self.slice.attempt, f"attempt {part.attempt} follows"))
         self.slice = self._last = part
-        self._attempt, self._successors = part.attempt, part.successors
+        self._hear_of(part)
         self._halted = self._stopped = False
         self._done, self._said = None, []
         return [*orders, Begin(part)]
+
+    def _hear_of(self, part: Slice) -> None:
+        self._attempt, self._successors = part.attempt, part.successors
+        self._highest = max(self._highest, part.attempt)
 
     # --- what happens here ---
 

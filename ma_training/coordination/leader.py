@@ -40,7 +40,7 @@ from .messages import (
 from .outputs import Drop, Output, Resign, Say, Send
 from .quorum import Quorum
 from .roster import TAKEN_RANK, Member, Roster
-from .votes import Votes, counts, was_in_base
+from .votes import Votes, counts
 
 LOOK_EVERY = 0.25  # seconds between looks for silent agents
 SILENCE = 2.5  # seconds without a word after which an agent is lost; they say one each second
@@ -141,7 +141,7 @@ class Leader:
             return [Send(number, self._pong())] if number in self.roster.waiting else []
         member.heard = now
         if isinstance(message, Ping):
-            self._confirm(member, message.attempt)
+            self._course.confirm(member, message.attempt)
             return [Send(number, self._pong())]
         if isinstance(message, Vote):
             return self._on_vote(member, message, now)
@@ -222,6 +222,7 @@ class Leader:
 
     def _admit(self, number: int, hello: Hello, now: float) -> list[Output]:
         member = self.roster.add(Member(number, hello, now, now))
+        self._course.heard_of(hello.attempt)
         self._course.gathering.joined(member, now)
         outputs: list[Output] = []
         if hello.last is not None:
@@ -283,7 +284,6 @@ class Leader:
     def _learn(self, member: Member, last: Slice, now: float) -> list[Output]:
         """It was in an attempt; if that is the latest that was heard of, this leader goes on with it."""
         outputs: list[Output] = []
-        self._course.heard_of(last.attempt)
         if self.plan is None or (self.plan.hearsay and last.attempt > self.plan.attempt):
             self._course.take_up(last, now)
             self.won, self._rebuild_by = False, now + REBUILD
@@ -299,10 +299,8 @@ class Leader:
         assert plan is not None
         if plan.contains(last):
             plan.settled |= member.hello.settled
-        rebuilding = plan.hearsay and self._rebuild_by is not None
-        if last.node_rank < 0:
-            return outputs
-        if rebuilding and plan.contains(last) and plan.nodes[last.node_rank] in ("", member.node):
+        rebuilding = plan.hearsay and plan.contains(last) and last.node_rank >= 0
+        if rebuilding and plan.nodes[last.node_rank] in ("", member.node):
             plan.nodes[last.node_rank] = member.node
             member.rank = last.node_rank
             self._resume(plan, member, now)
@@ -349,32 +347,13 @@ class Leader:
                 self._course.lose(plan, f"node{rank}", "", "it has not come back", now)
                 # Whoever takes its place counts for the next attempt's majority.
                 plan.nodes[rank] = stand_ins.pop() if stand_ins else f"unknown node {rank}"
-                if self._votes.unanimous:
-                    self._quorum.account_for(plan.nodes[rank])
         return []
-
-    def _take_quorum(self, plan: Plan) -> None:
-        if plan.settled or plan.same or not plan.base_nodes:
-            self._quorum.settled(plan.attempt, plan.nodes)
-            return
-        base = [member.node for member in self.roster.members.values() if was_in_base(plan, member)]
-        unknown = (f"unknown node of {plan.base}/{index}" for index in range(plan.base_nodes))
-        self._quorum.settled(plan.base, [*base, *unknown][: plan.base_nodes])
-        self._quorum.planned(plan.nodes)
 
     def _forget_plan(self, now: float) -> None:
         self._course.forget_plan(now)
         self._quorum.reset()
         self._votes.clear()
         self.won, self._rebuild_by = True, None
-
-    def _confirm(self, member: Member, attempt: int) -> None:
-        plan = self.plan
-        if plan is None or not plan.unconfirmed or attempt != plan.attempt:
-            return
-        plan.unconfirmed.discard(member.node)
-        if not plan.unconfirmed:
-            self._quorum.settled(plan.attempt, plan.nodes)
 
     def _on_elsewhere(self, message: Elsewhere, now: float) -> list[Output]:
         """A successor was elected while no one was here, or while this leader was cut off."""
@@ -398,7 +377,7 @@ class Leader:
                 return []
             self._rebuild_by, plan.hearsay = None, False
             self._course.gathering.last_nodes = plan.nodes
-            self._take_quorum(plan)
+            self._votes.settle(plan)
             if plan.objection is None:
                 outputs.append(
                     Say(f"all {len(plan.nodes)} nodes have come back: attempt {plan.attempt} goes on")

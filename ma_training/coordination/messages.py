@@ -98,7 +98,8 @@ class Hello(Message):
     port: int = 0  # it listens there when it has to lead
     epoch: int = 0  # the last that it has voted for, or followed
     leader: str = ""  # whose epoch that was
-    last: Slice | None = None  # the last attempt that it was in
+    attempt: int = -1  # the highest that it has heard of
+    last: Slice | None = None  # the last attempt that it was in, or beside
     running: bool = False  # its workers still are
     settled: bool = False  # all nodes of that attempt have heard of it
     done: "Done | None" = None  # how they ended, unless it ended them itself for want of a leader

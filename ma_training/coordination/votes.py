@@ -40,6 +40,18 @@ class Votes:
         base = sum(was_in_base(plan, voter) for voter in voters)
         return votes >= self._quorum.needed(len(plan.nodes)) and base >= self._quorum.needed(plan.base_nodes)
 
+    def settle(self, plan: Plan) -> None:
+        """Elected, this leader goes on with ``plan``: whose majority does the next attempt need?"""
+        if self.unanimous:
+            self._quorum.settled(plan.attempt, list(self._roster.by_node))
+        elif plan.settled or plan.same or not plan.base_nodes:
+            self._quorum.settled(plan.attempt, plan.nodes)
+        else:
+            base = [member.node for member in self._roster.members.values() if was_in_base(plan, member)]
+            unknown = (f"unknown node of {plan.base}/{index}" for index in range(plan.base_nodes))
+            self._quorum.settled(plan.base, [*base, *unknown][: plan.base_nodes])
+            self._quorum.planned(plan.nodes)
+
 
 def counts(plan: Plan, member: Member) -> bool:
     """Its vote is one of the plan's nodes': its own, or that of the dead one whose rank it takes."""
