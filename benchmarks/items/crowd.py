@@ -47,11 +47,12 @@ def run(agents: int, root: Path) -> list[Row]:
             raise SystemExit(f"benchmark: {each.args} ended with {each.returncode}")
     facts = dict(line.split() for line in out.read_text().splitlines())
     number = {name: float(value) for name, value in facts.items()}
-    agree = max(number["agree_cpu"], number["next_cpu"])
+    agree = max(number["agree_cpu"], number["again_cpu"])
     rows: list[Row] = [
         (f"a {agents} agents join: coordinator CPU", f"{number['join_cpu']:.2f} s", "", "", ""),
         ("a they agree on an attempt: coordinator CPU", f"{number['agree_cpu']:.2f} s", "", "", ""),
-        ("a one fails, all stop and agree on the next: CPU", f"{number['next_cpu']:.2f} s", "", "", ""),
+        ("a they agree on the one after it: coordinator CPU", f"{number['again_cpu']:.2f} s", "", "", ""),
+        ("a one fails, all stop, report, and agree: CPU", f"{number['next_cpu']:.2f} s", "", "", ""),
         (
             "a the dearer of the two agreements",
             f"**{agree:.2f} s**",
@@ -80,8 +81,8 @@ async def lead(agents: int, out: Path) -> None:
     """Measures itself between the moments that its own messages mark."""
     loop = asyncio.get_running_loop()
     terms = Terms(agents, agents, 0, 8, 3)
-    leader = Leader("crowd", terms, 600, loop.time())
-    hub = Hub(leader, KEY, JOB, lambda text: None)
+    leader = Leader("crowd", terms, 600, loop.time(), "crowd")
+    hub = Hub(leader, KEY, JOB, lambda text: print(text[:100], file=sys.stderr))
     before = rss_kib()
     port = await hub.open("127.0.0.1", 0)
     print(port, flush=True)
@@ -109,6 +110,7 @@ async def lead(agents: int, out: Path) -> None:
     await hub.close()
     facts["join_cpu"] = marks["hold0"][0] - marks["start"][0]
     facts["agree_cpu"] = marks["started0"][0] - marks["hold0"][0]
+    facts["again_cpu"] = marks["started1"][0] - marks["hold1"][0]
     facts["next_cpu"] = marks["started1"][0] - marks["stop0"][0]
     facts["next_wall"] = marks["started1"][1] - marks["stop0"][1]
     out.write_text("".join(f"{name} {value}\n" for name, value in facts.items()))

@@ -88,6 +88,11 @@ class Channel(asyncio.BufferedProtocol):
         if self._sealer is not None and not self._transport.is_closing():
             self._transport.write(self._sealer.seal(message))
 
+    def send_payload(self, payload: bytes) -> None:
+        """A message that `frames.encode` has encoded already, for many."""
+        if self._sealer is not None and not self._transport.is_closing():
+            self._transport.write(self._sealer.seal_payload(payload))
+
     def close(self, reason: str = "") -> None:
         """Closes when what was sent has arrived, or after CLOSING_WITHIN. No message comes any more;
         on_closed comes later, with ``reason``, unless the channel had another one to close before."""

@@ -153,11 +153,12 @@ class Course:
         base, nodes = self._quorum.base
         plan.base, plan.base_nodes, plan.same = base, len(nodes), set(nodes) == set(plan.nodes)
         before, records = set(nodes), self._ledger.records()
+        leader = self._node if self._node in plan.nodes else ""
 
         def part(rank: int, node: str) -> Slice:
             return Slice(
                 *(self.epoch, plan.attempt, rank, len(members), zero.hello.address, self._port, plan.digest),
-                *(self._node if self._node in plan.nodes else "", base, len(nodes), node in before),
+                *(leader, base, len(nodes), node in before),
                 *(plan.same, plan.given, records, successors),
             )
 

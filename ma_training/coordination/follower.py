@@ -39,6 +39,7 @@ from .messages import (
 
 PING_EVERY = 1.0  # seconds
 SILENCE = 2.5  # seconds without a word after which the leader is lost
+LATE = 0.5  # seconds after its time that a tick says more of this process than of the leader
 RETRY_EVERY = 0.5  # seconds between attempts to connect
 PATIENCE = 10.0  # seconds that workers train on without a leader
 SUCCESSION_AFTER = 3.0  # seconds at one address before the next in line is asked
@@ -206,6 +207,9 @@ class Follower:
         return [*orders, *self._seek(now)]
 
     def _tick_connected(self, now: float) -> list[Order]:
+        due = min(self._next_ping, self._heard + SILENCE)
+        if now > due + LATE:  # this process stood still: what the leader said is still to be read
+            self._heard += now - due
         if now >= self._heard + SILENCE:
             why = f"nothing was heard of it for {format_duration(now - self._heard)}"
             return [Disconnect(why), *self.disconnected(why, now)]

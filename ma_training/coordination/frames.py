@@ -97,6 +97,17 @@ class Secret:
         return both[:32], both[32:]
 
 
+def encode(message: dict[str, Any]) -> bytes:
+    """A message's payload, which may go to many.
+
+    Raises ValueError for one beyond MAX_FRAME, TypeError for what JSON has no word for."""
+    # A lone surrogate, as in a path that is no UTF-8, becomes the escape that JSON has for it.
+    payload = _encode(message).encode("utf-8", "backslashreplace")
+    if len(payload) > MAX_FRAME:
+        raise ValueError(f"a message of {len(payload)} bytes; {MAX_FRAME} are the most")
+    return payload
+
+
 class Sealer:
     """Makes frames of one direction's messages."""
 
@@ -107,11 +118,11 @@ class Sealer:
         self._counter = 0
 
     def seal(self, message: dict[str, Any]) -> bytes:
-        """Raises ValueError for a message beyond MAX_FRAME, TypeError for what JSON has no word for."""
-        # A lone surrogate, as in a path that is no UTF-8, becomes the escape that JSON has for it.
-        payload = _encode(message).encode("utf-8", "backslashreplace")
-        if len(payload) > MAX_FRAME:
-            raise ValueError(f"a message of {len(payload)} bytes; {MAX_FRAME} are the most")
+        """Raises as `encode`."""
+        return self.seal_payload(encode(message))
+
+    def seal_payload(self, payload: bytes) -> bytes:
+        """``payload``: what `encode` made of a message."""
         tag = hmac.digest(self._key, _COUNTER.pack(self._counter) + payload, "sha256")[:TAG]
         self._counter += 1
         return _LENGTH.pack(len(payload)) + payload + tag

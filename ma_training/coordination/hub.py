@@ -1,13 +1,14 @@
 """The leader at work: its socket, its clock, and its decisions' way out. Runs in an event loop."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ma_training.diagnosis import WorkerFailure
 
 from .channel import Callbacks, Channel, Listener, listen
 from .course import Phase
+from .frames import encode
 from .leader import Leader
 from .messages import Done, Elsewhere, End, Hello, Message, MessageError, WorkerFailed, pack, unpack
 from .outputs import Drop, Output, Resign, Say, Send
@@ -99,11 +100,15 @@ class Hub:
 
     # --- what goes out ---
 
-    def _do(self, outputs: Iterable[Output]) -> None:
+    def _do(self, outputs: Sequence[Output]) -> None:
+        payloads: dict[int, bytes] = {}  # by identity: what goes to all is encoded once
         for output in outputs:
             if isinstance(output, Send):
                 if channel := self._channels.get(output.member):
-                    channel.send(pack(output.message))
+                    key = id(output.message)
+                    if key not in payloads:
+                        payloads[key] = encode(pack(output.message))
+                    channel.send_payload(payloads[key])
             elif isinstance(output, Drop):
                 if channel := self._channels.pop(output.member, None):
                     self._numbers.pop(channel, None)

@@ -43,6 +43,7 @@ from .roster import TAKEN_RANK, Member, Roster
 from .votes import Votes, counts
 
 LOOK_EVERY = 0.25  # seconds between looks for silent agents
+LATE = 0.5  # seconds after its time that a look says more of this process than of the agents
 SILENCE = 2.5  # seconds without a word after which an agent is lost; they say one each second
 AWAY = 0.5  # seconds in which an agent whose connection broke may come back as if nothing had happened
 REBUILD = 4.0  # seconds that a new leader gives agents to come back
@@ -182,6 +183,8 @@ class Leader:
         if self._elsewhere is not None and now >= self._elsewhere_until:
             self._elsewhere = None
         if now >= self._next_look:
+            if now > self._next_look + LATE:  # this process stood still: what they said is still to be read
+                self._excuse(now - self._next_look)
             self._next_look = now + LOOK_EVERY
             outputs += self._look(now)
         for number, (hello, since) in list(self.roster.waiting.items()):
@@ -189,6 +192,11 @@ class Leader:
         if self._rebuild_by is not None and now >= self._rebuild_by:
             outputs += self._end_rebuild(now)
         return outputs + self._advance(now)
+
+    def _excuse(self, seconds: float) -> None:
+        for member in self.roster.members.values():
+            member.heard += seconds
+            member.away_by = None if member.away_by is None else member.away_by + seconds
 
     def _look(self, now: float) -> list[Output]:
         outputs: list[Output] = []
