@@ -47,6 +47,7 @@ class Word:
     CHECKSUM = 4  # xxh3_64 of the data
     CHECKSUM_SEQ = 5  # the seq that CHECKSUM was computed for
     PIN = 6  # the process that is reading: see `owner`
+    CLAIM = 7  # the process that is about to write, or does
 
 
 def job_digest(job: str) -> bytes:

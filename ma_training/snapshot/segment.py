@@ -25,7 +25,7 @@ from .errors import SnapshotError
 from .layout import HEADER_BYTES, SCHEMA_AT, WRITER_AT, Layout, Word
 from .leaves import Schema
 from .memory_file import make_file, map_file, open_file
-from .slot import Slot, SlotMemory, Stored, fence, stored
+from .slot import Slot, SlotMemory, Stored, stored
 
 META_CAPACITY = 64 << 10  # bytes; Python's and NumPy's random states as JSON take 15 KB
 
@@ -89,12 +89,8 @@ class Segment:
             raise SnapshotError(f"a snapshot of step {step}: steps are numbers from 0 up")
         self._claim()
         for memory in self._candidates():
-            before, after = memory.seq, self._next()
-            memory.words[Word.SEQ] = after
-            fence()
-            if not owner.is_alive(memory.words[Word.PIN]):
-                return Slot(step, after, memory)
-            memory.words[Word.SEQ] = before  # the keeper was first; nothing has been written yet
+            if slot := Slot.claim(memory, self._writer[0], step, self._next()):
+                return slot
         return None
 
     def states(self, *, verify: bool = False) -> list[Stored]:

@@ -1,20 +1,21 @@
 """One slot of a mapped file, and the two who meet there.
 
-The writer:  seq = odd · fence · is it pinned? then seq = as it was, and another slot
-             · data, meta, length, crc · seq = even, last
-The keeper:  pin = itself · fence · is seq as it was? else unpin, and another state
-             · reads · is seq still as it was? else what it read is worthless · unpin
+The writer:  claim = itself · fence · is it pinned? then claim = none, and another slot
+             · seq = odd · data, meta, length, crc · claim = none · seq = even, last
+The keeper:  pin = itself · fence · is it claimed, or seq not as it was? then pin = none, and another state
+             · reads · is seq still as it was? else what it read is worthless · pin = none
 
 Why a pinned state is not overwritten. Each stores its own word before it loads the other's, with a full
-fence between: of two such pairs at least one load sees the other's store. If the writer sees the pin, it
-has not yet touched the data and backs out. If the keeper sees the odd seq, it lets go. Both may happen;
-then a snapshot is skipped and the keeper looks again.
+fence between: of two such pairs at least one load sees the other's store. Whoever sees the other backs
+out, with nothing written; where both do, a snapshot is skipped and the keeper looks again. (With odd seq
+for the claim, one word less, a pinned state would look overwritten while the writer backs out, and would
+be lost if it was killed then.)
 
 Why it would not matter much. The writer stores odd before its first byte, and the keeper loads seq again
 after its last: had the fence failed, the keeper would know at the end, and throw away what it read.
 
 Why a dead writer's state is whole. SIGKILL takes effect between two instructions: every store before it
-is done and none after it. Seq is the last of a commit, one aligned word.
+is done and none after it. Seq is the last of a commit, one aligned word. A dead writer's claim is none.
 """
 
 import json
@@ -113,6 +114,19 @@ class Slot:
         """Writable, ``schema.data_bytes`` long."""
         return self.memory.data[:]
 
+    @classmethod
+    def claim(cls, memory: SlotMemory, writer: int, step: int, seq: int) -> "Slot | None":
+        """Takes a slot for a state; None where a keeper has it, which then notices nothing."""
+        words = memory.words
+        words[Word.CLAIM] = writer
+        fence()
+        if owner.is_alive(words[Word.PIN]):
+            words[Word.CLAIM] = 0
+            return None
+        words[Word.SEQ] = seq
+        fence()  # a large memcpy stores past the caches, in any order
+        return cls(step, seq, memory)
+
     def publish(self, meta: bytes) -> None:
         """Makes the state the newest. ``meta`` is a JSON object.
 
@@ -129,7 +143,8 @@ class Slot:
         words[Word.STEP] = self.step
         words[Word.META_LENGTH] = len(meta)
         words[Word.META_CRC] = crc_of(seq, self.step, meta)
-        fence()  # a large memcpy stores past the caches, in any order
+        words[Word.CLAIM] = 0
+        fence()  # as in `claim`
         words[Word.SEQ] = seq
 
 
@@ -169,7 +184,7 @@ class Stored:
             return False
         words[Word.PIN] = mine
         fence()
-        if self.is_there():
+        if self.is_there() and not owner.is_alive(words[Word.CLAIM]):
             return True
         words[Word.PIN] = 0
         return False
