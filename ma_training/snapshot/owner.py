@@ -2,7 +2,7 @@
 
 Pids are used again, and the memory that holds such a number outlives its process. Both sides must be in
 one pid namespace; where they are not, a living process looks dead, and what it pinned may be overwritten
-under it, which it finds out (`Segment.unpin`).
+under it, which it finds out (`Stored.unpin`).
 """
 
 import os
