@@ -271,7 +271,7 @@ def make(path: Path, call: str = "", fault: str = "") -> tuple[str, str, list[st
 def test_made_whole_or_not_at_all_at_every_system_call(path: Path) -> None:
     said, _, calls = make(path)
     assert said == "committed\n"
-    assert {"openat", "fallocate", "mmap", "rename", "close"} <= set(calls)
+    assert {"openat", "fallocate", "pwrite64", "mmap", "rename", "close"} <= set(calls)
     for number, call in enumerate(calls):
         for left in path.parent.iterdir():
             left.unlink()
@@ -288,7 +288,7 @@ def test_made_whole_or_not_at_all_at_every_system_call(path: Path) -> None:
         assert list(path.parent.iterdir()) == [path]  # nothing else is left, or not for long
 
 
-@pytest.mark.parametrize("call", ["openat", "fallocate", "mmap", "rename"])
+@pytest.mark.parametrize("call", ["openat", "fallocate", "pwrite64", "mmap", "rename"])
 def test_made_whole_or_not_at_all_where_a_call_fails(path: Path, call: str) -> None:
     _, complaint, calls = make(path, call, f"error=ENOMEM:when={2 if call == 'openat' else 1}")
     assert call in calls

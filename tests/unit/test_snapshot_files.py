@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ma_training.snapshot import Schema, Segment, SnapshotError, Stored
+from ma_training.snapshot import LeafSpec, Schema, Segment, SnapshotError, Stored, memory_file
 from ma_training.snapshot.layout import HEADERS_AT, LINE, VERSION
 
 from ..snapshots import SCHEMA, commit, content, steps
@@ -158,6 +158,21 @@ def test_what_a_killed_maker_left_is_removed(path: Path) -> None:
         file.write_bytes(b"x")
     Segment.create(path, SCHEMA, slots=2).close()
     assert sorted(path.parent.iterdir()) == sorted([path, *others])
+
+
+def test_a_large_file_is_allocated_piece_by_piece(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_file, "_CHUNK", 10_000)
+    monkeypatch.setattr(memory_file, "_PIECE", 3_000)
+    schema = Schema((LeafSpec("leaf", "U8", (100_001,)),))
+    segment = Segment.create(path, schema, slots=2)
+    assert path.stat().st_size == segment.layout.file_bytes > 200_000
+    assert path.stat().st_blocks * 512 >= segment.layout.file_bytes
+    slot = segment.begin(1)
+    assert slot is not None
+    slot.data[:] = b"\1" * len(slot.data)
+    slot.publish(b"{}")
+    segment.close()
+    assert set(Segment.open(path).states()[0].leaf("leaf")) == {1}
 
 
 def no_room(number: int) -> Any:
