@@ -67,8 +67,7 @@ class SlotMemory:
         if seq == 0 or seq & 1 or length > len(self.meta):
             return None
         meta = bytes(self.meta[:length])
-        whole = words[Word.META_CRC] == crc_of(seq, step, meta)
-        return (seq, step, meta) if whole and words[Word.SEQ] == seq else None
+        return (seq, step, meta) if words[Word.META_CRC] == crc_of(seq, step, meta) else None
 
     def checksum(self, seq: int) -> int | None:
         """xxh3_64 of the data; None as soon as the state is no longer the one that ``seq`` was."""

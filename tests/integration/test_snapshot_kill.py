@@ -1,5 +1,6 @@
 """A worker that is killed at any instant leaves its last complete state, and never a torn one."""
 
+import contextlib
 import os
 import random
 import resource
@@ -15,6 +16,7 @@ import pytest
 from ma_training.snapshot import LeafSpec, Schema, Segment, SnapshotError, Stored
 
 SOAK = os.environ.get("SOAK") == "1"
+pytestmark = pytest.mark.timeout(1800 if SOAK else 120)
 KILLS = 500 if SOAK else 25
 LEAF = 1 << 20  # bytes; three of them: more than half of a writer's time goes into copying
 SCHEMA = Schema(tuple(LeafSpec(f"leaf/{number}", "U64", (LEAF // 8,)) for number in range(3)))
@@ -56,12 +58,19 @@ class Writer:
             assert said is not None and len(said) == 8, "the writer ended by itself"
             self.last = int.from_bytes(said, "little")
 
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._said.close()
+
     def kill(self) -> None:
         self.process.kill()
         assert self.process.wait() == -9
         while said := self._said.read(8):
             self.last = int.from_bytes(said, "little")
-        self._said.close()
 
 
 @pytest.fixture
@@ -84,17 +93,16 @@ def was_copying(segment: Segment) -> bool:
     return any(memory.seq & 1 for memory in segment._slots)
 
 
-@pytest.mark.timeout(1800 if SOAK else 120)
 @pytest.mark.parametrize("slots", [2, 3])
 def test_killed_at_any_instant(path: Path, slots: int) -> None:
     """One file through all deaths: each writer takes over what the last one left."""
     chance = random.Random(slots)
     in_copy = 0
     for _ in range(KILLS):
-        writer = Writer(path, slots)
-        writer.follow(chance.randint(1, 20))
-        time.sleep(chance.uniform(0, 0.005))  # the instant itself, not a wait for something
-        writer.kill()
+        with Writer(path, slots) as writer:
+            writer.follow(chance.randint(1, 20))
+            time.sleep(chance.uniform(0, 0.005))  # the instant itself, not a wait for something
+            writer.kill()
         segment = Segment.open(path)
         states = segment.states(verify=True)
         assert all(map(is_whole, states))
@@ -113,25 +121,20 @@ def test_killed_at_any_instant(path: Path, slots: int) -> None:
 
 def test_a_keeper_beside_a_writer_that_does_not_stop(path: Path) -> None:
     """What is pinned never changes, not by one byte, and the writer goes on with the other slots."""
-    writer = Writer(path, slots=3)
-    writer.follow(3)
-    segment = Segment.open(path)
-    pinned = gone = 0
-    first = segment.states()[0].step
-    while pinned < (20_000 if SOAK else 1000):
-        # The oldest is what the writer is after, so they meet often.
-        for state in reversed(segment.states()):
-            if not state.pin():
-                gone += 1
-                continue
-            whole = is_whole(state)
-            assert state.unpin()
-            assert whole
-            pinned += 1
-        writer.follow(1)
-    assert segment.states()[0].step > first + 100
-    writer.kill()
-    segment.close()
+    with Writer(path, slots=3) as writer:
+        writer.follow(3)
+        segment = Segment.open(path)
+        first, pinned = segment.states()[0].step, 0
+        while pinned < (10_000 if SOAK else 1000):
+            # The oldest is what the writer is after, so they meet often.
+            for state in filter(Stored.pin, reversed(segment.states())):
+                whole = is_whole(state)
+                assert state.unpin()
+                assert whole
+                pinned += 1
+            writer.follow(1)
+        assert segment.states()[0].step > first + 100
+        segment.close()
 
 
 # No payload: begin and publish follow upon each other at once, so that pins fall into them.
@@ -157,8 +160,13 @@ print(skipped)
 
 def test_pins_race_with_begin(path: Path) -> None:
     small = Schema((LeafSpec("leaf", "U64", (8,)),))
+    stop = path.with_name(path.name + ".stop")
     words = [sys.executable, "-c", RACER, str(path), small.to_json()]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, bufsize=0) as process:
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, bufsize=0) as process,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(stop.touch)  # else a failure would wait for a racer that does not end
         assert process.stdout is not None
         process.stdout.read(1)
         segment = Segment.open(path)
@@ -172,7 +180,7 @@ def test_pins_race_with_begin(path: Path) -> None:
                 assert state.unpin()
                 assert whole
                 pinned += 1
-        path.with_name(path.name + ".stop").touch()
+        stop.touch()
         skipped = int(process.stdout.readline())
     assert skipped > 0
     assert lost > 0

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ma_training.snapshot import LeafSpec, Schema, Segment, SnapshotError, Stored, memory_file
-from ma_training.snapshot.layout import HEADERS_AT, LINE, VERSION
+from ma_training.snapshot.layout import HEADER_BYTES, HEADERS_AT, LINE, SCHEMA_AT, VERSION
 
 from ..snapshots import SCHEMA, commit, content, steps
 
@@ -101,6 +102,27 @@ def test_damage_raises_nothing_but_our_own_error(
 def test_a_truncated_file_is_refused(whole: bytes, scratch: Path, length: int, longer: bool) -> None:
     scratch.write_bytes(whole + b"\0" * (length % 5000 + 1) if longer else whole[: length % len(whole)])
     with pytest.raises(SnapshotError, match=r"cannot use .*(not a snapshot|its header says)"):
+        Segment.open(scratch)
+
+
+def test_each_byte_of_header_and_schema_counts(whole: bytes, scratch: Path) -> None:
+    schema_end = SCHEMA_AT + len(SCHEMA.to_json())
+    for place in (*range(HEADER_BYTES), *range(SCHEMA_AT, schema_end)):
+        for mask in (1, 0x20, 0x80):
+            scratch.write_bytes(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :])
+            with pytest.raises(SnapshotError, match=r"not a snapshot|version|header|schema"):
+                Segment.open(scratch)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [(2, 1), (2, 1 << 60), (3, 1 << 60), (4, 1 << 60), (5, 0), (6, 0)]
+)
+def test_a_header_that_is_wrong_from_the_start(whole: bytes, scratch: Path, word: int, value: int) -> None:
+    """Its checksum is right: another program made it."""
+    fields = bytearray(whole[: HEADER_BYTES - 8])
+    fields[word * 8 : word * 8 + 8] = value.to_bytes(8, "little")
+    scratch.write_bytes(fields + zlib.crc32(fields).to_bytes(8, "little") + whole[HEADER_BYTES:])
+    with pytest.raises(SnapshotError, match="its header is damaged"):
         Segment.open(scratch)
 
 

@@ -193,6 +193,28 @@ def test_damaged_data_is_found_and_the_good_state_kept(segment: Segment) -> None
     assert steps(segment, verify=True) == [5, 4, 1]
 
 
+def test_a_damaged_meta_is_not_kept_for_the_last_good_state(segment: Segment, path: Path) -> None:
+    for step in (1, 2, 3):
+        commit(segment, step)
+    segment.states()[0].memory.meta[0] ^= 1
+    segment._writer[0] = 0  # its writer has died, and the next one does not look before it writes
+    other = Segment.open(path)
+    assert [commit(other, step) for step in (4, 5)] == [2, 0]
+    assert steps(other) == [5, 4, 2]
+    other.close()
+
+
+def test_a_number_that_no_job_reaches_is_damage(segment: Segment, path: Path) -> None:
+    for step in (1, 2, 3):
+        commit(segment, step)
+    segment.states()[0].memory.words[Word.SEQ] = (1 << 64) - 1
+    segment._writer[0] = 0
+    other = Segment.open(path)
+    assert [commit(other, step) for step in (4, 5)] == [2, 0]
+    assert steps(other) == [5, 4, 2]
+    other.close()
+
+
 def test_a_checksum_of_what_is_being_overwritten_is_none(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
