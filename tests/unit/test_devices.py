@@ -2,7 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from ma_training.devices import count_gpus, count_npus, memory_headroom
+from ma_training.devices import (
+    MemoryLimit,
+    count_gpus,
+    count_npus,
+    memory_headroom,
+    memory_limit,
+    memory_limits,
+)
 
 GIB = 1 << 30
 MACHINE = 64 * GIB
@@ -178,6 +185,28 @@ def test_a_container_mounts_its_own_group_as_root(machine: Machine, lines: str) 
     machine.v1("", 8 * GIB, 5 * GIB)
     machine.v2("", 8 * GIB, 5 * GIB)
     assert machine.headroom == 3 * GIB
+
+
+def test_a_limit_above_what_a_container_can_see(machine: Machine) -> None:
+    machine.cgroup("4:memory:/docker/abc\n")
+    machine.v1("", NO_LIMIT_V1, 5 * GIB, cache=GIB)
+    with (machine.sys / "memory/memory.stat").open("a") as file:
+        file.write(f"hierarchical_memory_limit {8 * GIB}\n")
+    assert machine.headroom == 4 * GIB
+    machine.v1("", 6 * GIB, 5 * GIB)
+    assert machine.headroom == GIB
+
+
+def test_limits_say_what_they_are(machine: Machine) -> None:
+    machine.cgroup("0::/job/step\n")
+    machine.v2("job/step", 8 * GIB, 2 * GIB)
+    machine.v2("job", 9 * GIB, 8 * GIB)
+    assert memory_limits(machine.proc, machine.sys) == [
+        MemoryLimit("the machine's memory", 2 * MACHINE, MACHINE),
+        MemoryLimit("the container's memory limit", 8 * GIB, 6 * GIB),
+        MemoryLimit("the container's memory limit", 9 * GIB, GIB),
+    ]
+    assert memory_limit(machine.proc, machine.sys) == 8 * GIB
 
 
 def test_a_limit_above_the_machine_leaves_what_the_machine_has(machine: Machine) -> None:
