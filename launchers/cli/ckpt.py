@@ -19,7 +19,7 @@ from ma_training.checkpoint import (
 )
 from ma_training.job import format_size
 
-from .ckpt_table import table
+from .ckpt_table import table, without_path
 from .errors import UsageError, nearest
 
 VERSION = 1
@@ -47,10 +47,8 @@ def main(words: Sequence[str]) -> int:
     action, *rest = words
     if action not in _FLAGS:
         known = nearest(action, tuple(_FLAGS))
-        raise UsageError(
-            f"launcher ckpt {action}: unknown",
-            f"did you mean {known}?" if known else "write ls, verify or rm",
-        )
+        hint = f"did you mean {known}?" if known else "write ls, verify or rm"
+        raise UsageError(f"launcher ckpt {action}: unknown", hint)
     flags, paths = _parse(action, rest)
     try:
         if action == "ls":
@@ -143,10 +141,7 @@ def _faults(path: Path) -> tuple[int, list[Fault]]:
         with hold(entry):
             return entry.manifest.size, verify(path, entry.manifest)
     except CheckpointError as error:
-        text = str(error)
-        return 0, [
-            Fault("manifest.json", text.removeprefix(f"{path}/manifest.json: ").removeprefix(f"{path}: "))
-        ]
+        return 0, [Fault("manifest.json", without_path(str(error), path))]
 
 
 # --- rm ---
@@ -157,10 +152,7 @@ def _rm(paths: Sequence[Path], force: bool) -> int:
         raise UsageError("launcher ckpt rm needs the checkpoints to remove", "or --keep N")
     for path in paths:
         if not is_name(path.name) or not path.is_dir():
-            raise UsageError(
-                f"{path} is not a checkpoint",
-                "name directories like step-000000500, as launcher ckpt ls does",
-            )
+            raise UsageError(f"{path} is not a checkpoint", "see launcher ckpt ls for their names")
     if not force:
         for root in sorted({path.parent for path in paths}):
             _check_not_last(root, {path.name for path in paths if path.parent == root})
@@ -193,8 +185,8 @@ def _keep(paths: Sequence[Path], flags: dict[str, str]) -> int:
         removed, stayed = Library(root).retain(int(text))
         for one in removed:
             _print_removed(one.entry.path, one.freed)
-        for kept in stayed:
-            code = _fail(kept.reason)
+        for one_more in stayed:
+            code = _fail(one_more.reason)
     return code
 
 
@@ -219,8 +211,9 @@ def _checkpoints(path: Path) -> list[Path]:
         if not path.exists():
             raise UsageError(f"there is no {path}", "see launcher ckpt ls")
         return [path]
-    found = [Library(root).scan() for root in _roots(path)]
-    return [one.path for entries, rejected in found for one in (*entries, *rejected)]
+    scans = [Library(root).scan() for root in _roots(path)]
+    good = [entry.path for entries, _ in scans for entry in entries]
+    return good + [bad.path for _, rejected in scans for bad in rejected]
 
 
 def _holds_checkpoints(path: Path) -> bool:

@@ -28,7 +28,7 @@ def table(root: Path, entries: Sequence[Entry], rejected: Sequence[Rejected]) ->
     for row in rows if entries else ():
         cells = [cell.rjust(widths[at]) if at < 3 else cell.ljust(widths[at]) for at, cell in enumerate(row)]
         lines.append("  " + "  ".join(cells).rstrip() + "\n")
-    lines += [f"  {bad.path.name}  not usable: {_within(bad)}\n" for bad in rejected]
+    lines += [f"  {bad.path.name}  not usable: {without_path(bad.reason, bad.path)}\n" for bad in rejected]
     return "".join(lines)
 
 
@@ -56,6 +56,9 @@ def in_words(cause: Cause) -> str:
     return f"{words}: {text}" if text else words
 
 
-def _within(bad: Rejected) -> str:
-    """The reason without the path, which is there already."""
-    return bad.reason.removeprefix(f"{bad.path}").lstrip("/:").lstrip()
+def without_path(reason: str, path: Path) -> str:
+    """
+    >>> without_path("a/step-000000001: no manifest.json", Path("a/step-000000001"))
+    'no manifest.json'
+    """
+    return reason.removeprefix(f"{path}/manifest.json: ").removeprefix(f"{path}: ")

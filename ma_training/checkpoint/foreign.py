@@ -6,6 +6,7 @@ from .errors import CheckpointError
 
 # A pickle's first opcode is PROTO; torch.save makes zip archives of pickles.
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_DIRECTORY = "a checkpoint is a directory with manifest.json"
 _PICKLE = (
     "is a pickle, as torch.save makes them: it can run any code when it is loaded, and is not read here\n"
     "    hint: once, if you trust where it is from: model.load_state_dict(torch.load(path, "
@@ -23,7 +24,5 @@ def refuse_file(path: Path) -> CheckpointError:
     if head.startswith(_PICKLES):
         return CheckpointError(f"{path}: {_PICKLE}")
     if head[8:9] == b"{":
-        return CheckpointError(
-            f"{path}: is a file of tensors; a checkpoint is a directory with manifest.json"
-        )
-    return CheckpointError(f"{path}: is a file; a checkpoint is a directory with manifest.json")
+        return CheckpointError(f"{path}: is a file of tensors; {_DIRECTORY}")
+    return CheckpointError(f"{path}: is a file; {_DIRECTORY}")
