@@ -1,0 +1,178 @@
+"""Checkpoints are written and removed by processes that are killed, or whose calls fail, at every system
+call: what was there before stays valid, the next save succeeds, and nothing else is left."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ma_training.checkpoint import Library, read_entry, verify, write_checkpoint
+from tests.checkpoints import state, written
+
+PATIENCE = 60  # seconds
+CALLS = ("openat", "write", "fsync", "rename", "unlink", "mkdir", "rmdir", "flock")
+KILL, EIO, ENOSPC = "signal=SIGKILL", "error=EIO", "error=ENOSPC"
+
+# Waits until strace has got hold of it, so that only the calls that matter are counted.
+ACTORS = {
+    "save": "write_checkpoint(root, state(3))",
+    "retain": "Library(root).retain(1)",
+    "save after a crash": "write_checkpoint(root, state(3))",
+}
+ACTOR = """
+import ctypes, sys
+from pathlib import Path
+from ma_training.checkpoint import CheckpointError, Library, write_checkpoint
+from tests.checkpoints import state
+
+PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)
+ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY, 0, 0, 0)
+root = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    {act}
+except CheckpointError as error:
+    sys.exit(str(error))
+"""
+
+
+class Outcome:
+    """How an act ended under a fault, and which calls it made."""
+
+    def __init__(self, code: int, said: str, trace: str) -> None:
+        self.code, self.said, self.trace = code, said, trace
+        self.came = "INJECTED" in trace or "killed by SIGKILL" in trace
+
+    def count(self, call: str) -> int:
+        return len(re.findall(rf"^\d+ +{call}\(", self.trace, re.MULTILINE))
+
+
+def act(root: Path, name: str, fault: str = "") -> Outcome:
+    """Does ``name`` on ``root`` in a process of its own, under ``fault``."""
+    trace = root.with_name("trace")
+    code = ACTOR.replace("{act}", ACTORS[name])
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, str(root)], **pipes) as actor:  # type: ignore[call-overload]
+        assert actor.stdout.readline() == "ready\n"
+        inject = ["-e", f"inject={fault}"] if fault else []
+        words = ["strace", "-f", "-o", str(trace), "-p", str(actor.pid), "-e", f"trace={','.join(CALLS)}"]
+        with subprocess.Popen([*words, *inject], stderr=subprocess.PIPE, text=True) as strace:
+            assert strace.stderr is not None
+            assert "attached" in (line := strace.stderr.readline()), line
+            _, said = actor.communicate("go\n", timeout=PATIENCE)
+            strace.communicate(timeout=PATIENCE)
+    return Outcome(actor.returncode, said, trace.read_text())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    if shutil.which("strace") is None:
+        pytest.skip("no strace")
+    return tmp_path / "root"
+
+
+def prepare(root: Path, name: str) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    written(root, 1, 2)
+    if name == "save after a crash":
+        (root / ".tmp-dead").mkdir()
+        (root / ".tmp-dead" / "state.safetensors").write_bytes(b"half")
+        (root / ".tmp-hint").write_text("step")
+
+
+def points(root: Path, name: str, fault: str) -> Iterator[tuple[str, Outcome]]:
+    """Every call of the act, met by ``fault`` in a trial of its own."""
+    prepare(root, name)
+    whole = act(root, name)
+    assert whole.code == 0, whole.said
+    for call in CALLS:
+        for number in range(1, whole.count(call) + 1):
+            prepare(root, name)
+            outcome = act(root, name, f"{call}:{fault}:when={number}")
+            assert outcome.came, f"{call} {number} of {name} has not met {fault}"
+            yield call, outcome
+
+
+def steps(root: Path) -> list[int]:
+    """Of the checkpoints that are whole; any other one is a failure."""
+    entries, rejected = Library(root).scan()
+    assert rejected == []
+    assert [fault for entry in entries for fault in verify(entry.path, entry.manifest)] == []
+    return [entry.manifest.step for entry in entries]
+
+
+def check_hint(root: Path) -> None:
+    """``latest`` names what is whole, or is not there."""
+    latest = root / "latest"
+    if latest.exists():
+        path = root / latest.read_text().strip()
+        assert verify(path, read_entry(path).manifest) == []
+
+
+def check_next_save(root: Path) -> None:
+    before = steps(root)
+    path = write_checkpoint(root, state(9))
+    entry, rejected = Library(root).newest_valid()
+    assert (entry, rejected) == (read_entry(path), [])
+    assert steps(root) == [9, *before]
+    names = {entry.path.name for entry in Library(root).entries()}
+    assert {path.name for path in root.iterdir()} == names | {"latest"}
+    assert (root / "latest").read_text() == f"{path.name}\n"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["save", "save after a crash"])
+def test_a_save_that_is_killed_at_any_call(root: Path, name: str) -> None:
+    outcomes = []
+    for call, _ in points(root, name, KILL):
+        found = steps(root)
+        assert found in ([2, 1], [3, 2, 1])
+        check_hint(root)
+        check_next_save(root)
+        outcomes.append((call, len(found)))
+    assert {"openat", "write", "fsync", "rename", "mkdir", "flock"} <= {call for call, _ in outcomes}
+    assert {count for _, count in outcomes} == {2, 3}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", [EIO, ENOSPC])
+@pytest.mark.parametrize("name", ["save", "save after a crash"])
+def test_a_save_any_call_of_which_fails(root: Path, name: str, fault: str) -> None:
+    said = set()
+    for call, outcome in points(root, name, fault):
+        found = steps(root)
+        assert found in ([2, 1], [3, 2, 1])
+        if outcome.code == 0:  # the fault met the hint, or what is only swept
+            assert found == [3, 2, 1], call
+        elif found == [2, 1]:
+            assert outcome.said.startswith(f"cannot save step 3 under {root}: "), outcome.said
+            assert outcome.said.endswith("; earlier checkpoints are untouched\n")
+            assert "Input/output error" in outcome.said or "No space left on device" in outcome.said
+        else:
+            assert "is saved, but might not survive a power cut" in outcome.said
+        said.add(outcome.said[:20])
+        check_hint(root)
+        check_next_save(root)
+    assert len(said) == 3  # all three of these happen
+
+
+@pytest.mark.timeout(600)
+def test_a_removal_that_is_killed_at_any_call(root: Path) -> None:
+    for _, _ in points(root, "retain", KILL):
+        assert steps(root) in ([2, 1], [2])
+        check_hint(root)
+        check_next_save(root)
+
+
+@pytest.mark.timeout(600)
+def test_a_removal_any_call_of_which_fails(root: Path) -> None:
+    for _, outcome in points(root, "retain", EIO):
+        assert steps(root) in ([2, 1], [2])
+        assert outcome.code == 0 or "Input/output error" in outcome.said
+        check_hint(root)
+        check_next_save(root)
