@@ -60,6 +60,10 @@ def main(words: Sequence[str]) -> int:
         return _rm(paths, "--force" in flags)
     except CheckpointError as error:
         return _fail(error)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        return _fail(f"cannot read {error.filename}: {error.strerror}")
 
 
 def _parse(action: str, words: Sequence[str]) -> tuple[dict[str, str], list[Path]]:

@@ -166,19 +166,26 @@ def _why_no_manifest(path: Path) -> str:
 def hold(entry: Entry) -> Iterator[None]:
     """Keeps ``entry`` from being removed. Raises CheckpointError where it is gone already."""
     path = entry.path / MANIFEST
-    gone = CheckpointError(f"{entry.path}: has been removed")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise gone from None
+        raise CheckpointError(f"{entry.path}: has been removed") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        if try_lock(descriptor, exclusive=False) is False or not is_still_at(descriptor, path):
-            raise gone
+        if not _locked(descriptor, path, exclusive=False):
+            raise CheckpointError(f"{entry.path}: has been removed")
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int, path: Path, exclusive: bool) -> bool:
+    """Locked, or on a file system without locks, and still the file at ``path``."""
+    try:
+        return try_lock(descriptor, exclusive) is not False and is_still_at(descriptor, path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be locked: {error.strerror}") from None
 
 
 def remove(path: Path) -> int:
@@ -192,7 +199,7 @@ def remove(path: Path) -> int:
     except OSError as error:
         raise CheckpointError(f"cannot remove {path}: {error.strerror}") from None
     try:
-        if try_lock(descriptor, exclusive=True) is False:
+        if not _locked(descriptor, path / MANIFEST, exclusive=True):
             raise BeingRead(f"cannot remove {path}: it is being read")
         return _discard(path)
     finally:

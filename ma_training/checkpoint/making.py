@@ -141,7 +141,11 @@ def discard(path: Path) -> int:
 
 def sweep(root: Path) -> list[str]:
     """Removes what dead writers have left; returns its names. What cannot be removed stays for later."""
-    return [path.name for path in sorted(root.glob(f"{TEMPORARY}*")) if _swept(path)]
+    try:
+        names = sorted(os.listdir(root))
+    except OSError:  # it is not there, or what follows will say why
+        return []
+    return [name for name in names if name.startswith(TEMPORARY) and _swept(root / name)]
 
 
 def _swept(path: Path) -> bool:
@@ -171,21 +175,25 @@ def _claim_directory(root: Path) -> tuple[Path, int]:
         path.mkdir(mode=0o700)
         try:
             descriptor = os.open(path / STATE, _NEW, 0o600)
+            if _is_ours(descriptor, path / STATE):
+                return path, descriptor
         except FileNotFoundError:  # swept already
             continue
         except OSError:
-            path.rmdir()
+            discard(path)
             raise
-        if _is_ours(descriptor, path / STATE):
-            return path, descriptor
 
 
 def _claim_file(root: Path) -> tuple[Path, int]:
     while True:
         path = root / _temporary_name()
         descriptor = os.open(path, _NEW | os.O_EXCL, 0o600)
-        if _is_ours(descriptor, path):
-            return path, descriptor
+        try:
+            if _is_ours(descriptor, path):
+                return path, descriptor
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _is_ours(descriptor: int, path: Path) -> bool:

@@ -3,9 +3,10 @@ call: what was there before stays valid, the next save succeeds, and nothing els
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,25 +16,32 @@ from tests.checkpoints import state, written
 
 PATIENCE = 60  # seconds
 CALLS = ("openat", "write", "fsync", "rename", "unlink", "mkdir", "rmdir", "flock")
+READS = ("openat", "read", "flock", "mmap", "getdents64", "newfstatat")
 KILL, EIO, ENOSPC = "signal=SIGKILL", "error=EIO", "error=ENOSPC"
 
-# Waits until strace has got hold of it, so that only the calls that matter are counted.
-ACTORS = {
-    "save": "write_checkpoint(root, state(3))",
+ACTS = {
+    "save": "write_checkpoint(root, large(3))",
     "retain": "Library(root).retain(1)",
-    "save after a crash": "write_checkpoint(root, state(3))",
+    "find": "print(Library(root).newest_valid()[0].manifest.step)",
 }
+ACTS["save after a crash"] = ACTS["save"]
+# Waits until strace has got hold of it, so that only the calls that matter are counted.
 ACTOR = """
-import ctypes, sys
+import ctypes, signal, sys
 from pathlib import Path
 from ma_training.checkpoint import CheckpointError, Library, write_checkpoint
-from tests.checkpoints import state
+from tests.checkpoints import leaf, state
 
 PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)
 ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY, 0, 0, 0)
 root = Path(sys.argv[1])
+
+def large(step):  # more than is written at once
+    return state(step, leaves=[leaf(f"model/layer{number}", *[step] * 300_000) for number in range(4)])
+
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
 print("ready", flush=True)
-sys.stdin.readline()
+signal.sigwait({signal.SIGUSR1})
 try:
     {act}
 except CheckpointError as error:
@@ -44,29 +52,30 @@ except CheckpointError as error:
 class Outcome:
     """How an act ended under a fault, and which calls it made."""
 
-    def __init__(self, code: int, said: str, trace: str) -> None:
-        self.code, self.said, self.trace = code, said, trace
+    def __init__(self, code: int, output: str, said: str, trace: str) -> None:
+        self.code, self.output, self.said, self.trace = code, output, said, trace
         self.came = "INJECTED" in trace or "killed by SIGKILL" in trace
 
     def count(self, call: str) -> int:
         return len(re.findall(rf"^\d+ +{call}\(", self.trace, re.MULTILINE))
 
 
-def act(root: Path, name: str, fault: str = "") -> Outcome:
+def act(root: Path, name: str, calls: Sequence[str], fault: str = "") -> Outcome:
     """Does ``name`` on ``root`` in a process of its own, under ``fault``."""
     trace = root.with_name("trace")
-    code = ACTOR.replace("{act}", ACTORS[name])
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    code = ACTOR.replace("{act}", ACTS[name])
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code, str(root)], **pipes) as actor:  # type: ignore[call-overload]
         assert actor.stdout.readline() == "ready\n"
         inject = ["-e", f"inject={fault}"] if fault else []
-        words = ["strace", "-f", "-o", str(trace), "-p", str(actor.pid), "-e", f"trace={','.join(CALLS)}"]
+        words = ["strace", "-f", "-o", str(trace), "-p", str(actor.pid), "-e", f"trace={','.join(calls)}"]
         with subprocess.Popen([*words, *inject], stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr is not None
             assert "attached" in (line := strace.stderr.readline()), line
-            _, said = actor.communicate("go\n", timeout=PATIENCE)
+            actor.send_signal(signal.SIGUSR1)
+            output, said = actor.communicate(timeout=PATIENCE)
             strace.communicate(timeout=PATIENCE)
-    return Outcome(actor.returncode, said, trace.read_text())
+    return Outcome(actor.returncode, output, said, trace.read_text())
 
 
 @pytest.fixture
@@ -85,16 +94,17 @@ def prepare(root: Path, name: str) -> None:
         (root / ".tmp-hint").write_text("step")
 
 
-def points(root: Path, name: str, fault: str) -> Iterator[tuple[str, Outcome]]:
+def points(root: Path, name: str, fault: str, calls: Sequence[str] = CALLS) -> Iterator[tuple[str, Outcome]]:
     """Every call of the act, met by ``fault`` in a trial of its own."""
     prepare(root, name)
-    whole = act(root, name)
+    whole = act(root, name, calls)
     assert whole.code == 0, whole.said
-    for call in CALLS:
+    for call in calls:
         for number in range(1, whole.count(call) + 1):
             prepare(root, name)
-            outcome = act(root, name, f"{call}:{fault}:when={number}")
+            outcome = act(root, name, calls, f"{call}:{fault}:when={number}")
             assert outcome.came, f"{call} {number} of {name} has not met {fault}"
+            assert "Traceback" not in outcome.said
             yield call, outcome
 
 
@@ -176,3 +186,52 @@ def test_a_removal_any_call_of_which_fails(root: Path) -> None:
         assert outcome.code == 0 or "Input/output error" in outcome.said
         check_hint(root)
         check_next_save(root)
+
+
+@pytest.mark.timeout(600)
+def test_a_disk_that_fails_while_it_is_read(root: Path) -> None:
+    """What is found is whole; nothing found is an error, and never a new beginning."""
+    found = []
+    for _, outcome in points(root, "find", EIO, READS):
+        assert outcome.output in ("2\n", "1\n", "")
+        assert (outcome.code == 0) == bool(outcome.output)
+        found.append(outcome.output.strip())
+    assert set(found) == {"2", "1", ""}
+    check_next_save(root)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from ma_training.checkpoint import Library, write_checkpoint
+from tests.checkpoints import state
+
+root = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for step in range(20):
+    write_checkpoint(root, state(step))
+    Library(root).retain(3)
+    entry, _ = Library(root).newest_valid()
+    assert entry is not None and entry.manifest.step >= step
+"""
+
+
+def test_several_writers_at_once(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(root)], **pipes)  # type: ignore[call-overload]
+        for _ in range(4)
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=PATIENCE)
+    assert [writer.returncode for writer in writers] == [0] * 4
+    assert steps(root)[0] == 19
+    assert all(path.name.startswith("step-") or path.name == "latest" for path in root.iterdir())
