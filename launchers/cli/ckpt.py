@@ -88,7 +88,8 @@ def _parse(action: str, words: Sequence[str]) -> tuple[dict[str, str], list[Path
 def _ls(paths: Sequence[Path], as_json: bool) -> int:
     if len(paths) > 1:
         raise UsageError("launcher ckpt ls takes one directory", "see launcher ckpt --help")
-    roots = _roots(paths[0] if paths else DEFAULT)
+    directory = paths[0] if paths else DEFAULT
+    roots = _roots(directory)
     for root in roots:
         entries, rejected = Library(root).scan()
         if as_json:
@@ -97,7 +98,7 @@ def _ls(paths: Sequence[Path], as_json: bool) -> int:
         else:
             sys.stdout.write(table(root, entries, rejected))
     if not roots:
-        _say("no checkpoints there")
+        sys.stderr.write(f"launcher: no checkpoints in {directory}\n")
     return 0
 
 
@@ -233,7 +234,3 @@ def _fail(error: object) -> int:
     sys.stdout.flush()
     sys.stderr.write(f"launcher: error: {error}\n")
     return 1
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"launcher: {text}\n")
