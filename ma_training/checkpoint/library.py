@@ -210,11 +210,16 @@ def _check_removable(path: Path) -> None:
     if path.is_symlink() or not path.is_dir() or not is_name(path.name):
         raise CheckpointError(f"cannot remove {path}: it is not the directory of a checkpoint")
     try:
-        foreign = sorted(name for name in os.listdir(path) if not is_file_name(name))
+        with os.scandir(path) as found:
+            foreign = sorted(one.name for one in found if not _is_part(one))
     except OSError as error:
         raise CheckpointError(f"cannot remove {path}: {error.strerror}") from None
     if foreign:
         raise CheckpointError(f"cannot remove {path}: it holds {foreign[0]}, no part of a checkpoint")
+
+
+def _is_part(found: "os.DirEntry[str]") -> bool:
+    return is_file_name(found.name) and not found.is_dir(follow_symlinks=False)
 
 
 def _discard(path: Path) -> int:

@@ -68,7 +68,17 @@ def act(root: Path, name: str, calls: Sequence[str], fault: str = "") -> Outcome
     with subprocess.Popen([sys.executable, "-c", code, str(root)], **pipes) as actor:  # type: ignore[call-overload]
         assert actor.stdout.readline() == "ready\n"
         inject = ["-e", f"inject={fault}"] if fault else []
-        words = ["strace", "-f", "-o", str(trace), "-p", str(actor.pid), "-e", f"trace={','.join(calls)}"]
+        words = [
+            "strace",
+            "-f",
+            "-y",
+            "-o",
+            str(trace),
+            "-p",
+            str(actor.pid),
+            "-e",
+            f"trace={','.join(calls)}",
+        ]
         with subprocess.Popen([*words, *inject], stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr is not None
             assert "attached" in (line := strace.stderr.readline()), line
@@ -106,6 +116,31 @@ def points(root: Path, name: str, fault: str, calls: Sequence[str] = CALLS) -> I
             assert outcome.came, f"{call} {number} of {name} has not met {fault}"
             assert "Traceback" not in outcome.said
             yield call, outcome
+
+
+def test_all_is_durable_before_it_is_visible(root: Path) -> None:
+    """Each file after its last write, then their directory, then the name, then the name's directory."""
+    prepare(root, "save")
+    done = [
+        (call, re.sub(r"\.tmp-\w+", "TEMP", path))
+        for call, path in re.findall(
+            rf'^\d+ +(write|fsync|rename)\((?:\d+<|"){re.escape(str(root))}/?([^">]*)',
+            act(root, "save", CALLS).trace,
+            re.MULTILINE,
+        )
+    ]
+    files = [f"TEMP/{name}.safetensors" for name in ("state", "rank-00000", "rank-00001")]
+    order = list(dict.fromkeys(reversed(done)))[::-1]  # the last of each
+    assert order == [
+        *((call, file) for file in [*files, "TEMP/manifest.json"] for call in ("write", "fsync")),
+        # Of the checkpoint, and of the hint in the same way.
+        *[("write", "TEMP"), ("fsync", "TEMP"), ("rename", "TEMP"), ("fsync", "")],
+    ]
+    renamed, hinted = (number for number, one in enumerate(done) if one == ("rename", "TEMP"))
+    assert done[renamed - 1 : renamed + 2] == [("fsync", "TEMP"), ("rename", "TEMP"), ("fsync", "")]
+    assert done[hinted - 2 :] == [("write", "TEMP"), ("fsync", "TEMP"), ("rename", "TEMP"), ("fsync", "")]
+    assert len(done) == hinted + 2
+    assert sum(call == "write" for call, path in done if path == files[0]) > 2
 
 
 def steps(root: Path) -> list[int]:

@@ -21,6 +21,8 @@ from ma_training.checkpoint import (
 )
 from tests.checkpoints import content, cut, flip, state, written
 
+FEWER = settings(max_examples=settings().max_examples // 5)  # each writes files
+
 
 def reasons(library: Library, identity: str | None = None) -> dict[str, str]:
     return {bad.path.name: bad.reason for bad in library.newest_valid(identity)[1]}
@@ -83,7 +85,7 @@ def test_the_newest_whole_one_is_found_behind_damaged_ones(tmp_path: Path, kind:
 
 
 @given(st.data())
-@settings(max_examples=60)
+@FEWER
 def test_no_damage_anywhere_is_accepted(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -245,7 +247,7 @@ kinds = st.sampled_from(["whole", *DAMAGE])
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), kinds), max_size=6), st.integers(1, 3))
-@settings(max_examples=60)
+@FEWER
 def test_retention_never_takes_what_would_be_resumed_from(shelf: list[tuple[int, str]], keep: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -258,7 +260,8 @@ def test_retention_never_takes_what_would_be_resumed_from(shelf: list[tuple[int,
         whole = [entry.path for entry in library.entries() if paths[entry.path] == "whole"]
         removed, stayed = library.retain(keep)
         gone = {one.entry.path for one in removed}
-        assert (library.newest_valid()[0], stayed) == (before, [])
+        assert library.newest_valid()[0] == before
+        assert {paths[bad.path] for bad in stayed} <= {"a directory for a file"}
         assert before is None or before.path == whole[0]
         assert gone <= set(paths)
         assert len(set(whole) - gone) >= min(len(whole), 1)
