@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from .errors import SnapshotError
+
 ITEM_SIZES = {  # bytes of one element, by safetensors' names of the types
     **dict.fromkeys(("F64", "I64", "U64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
@@ -13,11 +15,19 @@ ITEM_SIZES = {  # bytes of one element, by safetensors' names of the types
 
 @dataclass(frozen=True, slots=True)
 class LeafSpec:
-    """One array of a state; ``name`` is unique, a "/"-joined path such as "model/layer1.weight"."""
+    """One array of a state. Raises SnapshotError for a type that is not known or a shape that is none."""
 
-    name: str
-    dtype: str  # one of ITEM_SIZES
+    name: str  # unique, "/"-joined path, e.g. "model/layer1.weight"
+    dtype: str  # safetensors' names, as in ITEM_SIZES
     shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise SnapshotError(f"a leaf's name is {self.name!r}, not a text of at least one character")
+        if not isinstance(self.dtype, str) or self.dtype not in ITEM_SIZES:
+            raise SnapshotError(f"leaf {self.name!r}: type {self.dtype!r} is none of {', '.join(ITEM_SIZES)}")
+        if not all(type(length) is int and length >= 0 for length in self.shape):
+            raise SnapshotError(f"leaf {self.name!r}: shape {self.shape!r} is not of whole numbers from 0 up")
 
     @property
     def nbytes(self) -> int:
