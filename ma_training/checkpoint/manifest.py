@@ -70,10 +70,12 @@ class Manifest:
             _check_plain(document, "")
             document["digest"] = _digest(document)
             # A lone surrogate, as in a path that is no UTF-8, becomes the escape that JSON has for it.
-            text = json.dumps(document, ensure_ascii=False, indent=1)
+            lines = [
+                f" {json.dumps(name)}: {json.dumps(document[name], ensure_ascii=False)}" for name in document
+            ]
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"not saved: the state's meta is not JSON: {error}") from None
-        data = (text + "\n").encode("utf-8", "backslashreplace")
+        data = ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
         Manifest.from_json(data, "the manifest to be written")
         return data
 
