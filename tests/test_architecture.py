@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("ma_training.job", "ma_training.events", "ma_training.testing"),
     ("ma_training.devices", "ma_training.snapshot"),
-    ("ma_training.diagnosis",),
+    ("ma_training.diagnosis", "ma_training.checkpoint"),
     ("ma_training.coordination",),
     ("ma_training.agent",),
     ("ma_training.observe",),
@@ -65,7 +65,7 @@ def test_files_are_small() -> None:
 def test_exports_exist() -> None:
     import importlib
 
-    for name in ("job", "events", "devices", "snapshot", "diagnosis"):
+    for name in ("job", "events", "devices", "snapshot", "diagnosis", "checkpoint"):
         package = importlib.import_module(f"ma_training.{name}")
         assert len(set(package.__all__)) == len(package.__all__)
         assert all(hasattr(package, export) for export in package.__all__)

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("run", "env", "config", "coordinator")
+COMMANDS = ("run", "env", "config", "coordinator", "ckpt")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +55,10 @@ def _dispatch(words: list[str]) -> int:
         from .config import main as config
 
         return config(words[1:])
+    if words[0] == "ckpt":
+        from .ckpt import main as ckpt
+
+        return ckpt(words[1:])
     from .settings import HelpAsked
 
     try:

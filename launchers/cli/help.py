@@ -18,6 +18,7 @@ commands (a script of such a name is written ./name):
   env                   where this is: platform, nodes, ranks, and which variable said so
   config show           every option's value, and where it comes from
   coordinator           leads a job of several nodes from a machine of its own
+  ckpt ls|verify|rm     checkpoints: which there are, whether they are whole, removing them
 """
 
 TAIL = """
