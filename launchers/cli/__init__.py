@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("run", "env", "config", "coordinator", "ckpt")
+COMMANDS = ("run", "env", "config", "coordinator", "ckpt", "drill")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +59,10 @@ def _dispatch(words: list[str]) -> int:
         from .ckpt import main as ckpt
 
         return ckpt(words[1:])
+    if words[0] == "drill":
+        from .drill import main as drill
+
+        return drill(words[1:])
     from .settings import HelpAsked
 
     try:
