@@ -10,7 +10,7 @@ FLOORS = (
     ("ma_training.job", "ma_training.events", "ma_training.testing"),
     ("ma_training.devices", "ma_training.snapshot"),
     ("ma_training.diagnosis", "ma_training.checkpoint"),
-    ("ma_training.coordination",),
+    ("ma_training.coordination", "ma_training.keeper"),
     ("ma_training.agent",),
     ("ma_training.observe",),
     ("launchers",),
