@@ -21,10 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + 13
     except UsageError as error:
-        print(f"launcher: error: {error}", file=sys.stderr)  # noqa: T201
-        if error.hint:
-            print(f"    hint: {error.hint}", file=sys.stderr)  # noqa: T201
-        return 64
+        return error.say()
 
 
 def _open_standard_streams() -> None:

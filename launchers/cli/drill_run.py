@@ -1,7 +1,6 @@
 """One run of a drill: a launcher of its own, with directories of its own, watched to its end."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,13 +12,14 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from ma_training.events import Event, read_events
+from ma_training.keeper.plan import identity_of, key_of
+from ma_training.snapshot import JobDirectory, default_root
 
-from .drill_child import program
+from .drill_child import command
 from .drill_options import Drill
 
 LOOK_EVERY = 0.2  # seconds
 SAY_EVERY = 10.0
-HOOK = "LAUNCHER_WORKER_DRILL"  # JSON, for TrainingState: see ma_training/state/drill.py
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -38,15 +38,15 @@ class Run:
         self.drill, self.kill, self.name = drill, kill, name
         self.path = root / name
         self.out = self.path / "out"
-        self.exit_code = 0
+        self._checkpoints = self.path / "checkpoints"
+        self._job_name = f"drill-{name}"
         self.out.mkdir(mode=0o700, parents=True)
 
     def execute(self) -> None:
         """Until the launcher has ended. Raises Interrupted, when it has ended, for a signal to us."""
         with open(self.path / "launcher.log", "wb") as output:
             process = subprocess.Popen(
-                [*program(), *self._words()],
-                env=self._environ(),
+                command(self._hook(), self._words()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -61,7 +61,7 @@ class Run:
                 if process.poll() is None:
                     process.kill()
                     process.wait()
-        self.exit_code = process.returncode
+                self._forget()
 
     def _words(self) -> list[str]:
         """Later options win over the user's own."""
@@ -69,20 +69,28 @@ class Run:
         own = {
             "run-dir": self.path / "runs",
             "log-dir": self.path / "logs",
-            "name": f"{self.path.parent.name}-{self.name}",
+            "name": self._job_name,
+            "checkpoint-dir": self._checkpoints,
             "max-restarts": 1 if self.kill else 0,
         }
         words = [word for name, value in own.items() for word in (f"--{name}", str(value))]
-        return ["run", *drill.options, *words, *drill.script]
+        return [*drill.options, *words, *drill.script]
 
-    def _environ(self) -> dict[str, str]:
-        hook = {
+    def _hook(self) -> dict[str, Any]:
+        return {
             "stop_at": self.drill.steps,
             "kill_at": self.drill.kill_at if self.kill else None,
             "kill_rank": self.drill.kill_rank,
             "out": str(self.out),
         }
-        return {**os.environ, HOOK: json.dumps(hook)}
+
+    def _forget(self) -> None:
+        """What a launcher leaves in memory where it could not save, or was killed."""
+        key = key_of(identity_of(self._job_name, self._checkpoints), 0)
+        directory = JobDirectory(default_root(), key)
+        if directory.path.exists():
+            directory.acquire("drill")
+            directory.remove()
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         told = begun = time.monotonic()

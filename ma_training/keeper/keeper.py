@@ -16,11 +16,11 @@ from typing import Any
 
 from ma_training.events import EventLog
 from ma_training.job import format_duration, format_size
-from ma_training.snapshot.directory import JobDirectory, default_root, job_key, sweep
+from ma_training.snapshot.directory import JobDirectory, default_root, sweep
 from ma_training.snapshot.errors import SnapshotError
 
 from . import environment as names
-from .plan import KEEP, StatePlan
+from .plan import KEEP, StatePlan, key_of
 
 AGENTS = 16  # of one job on one machine, as in tests
 SWEEP_AGE = 24 * 3600.0  # seconds after which a dead job's snapshots are no one's any more
@@ -59,7 +59,7 @@ class Keeper:
             return
         root, faults = default_root(), []
         for number in range(AGENTS):
-            directory = JobDirectory(root, job_key(f"{self._plan.identity}#{number}"))
+            directory = JobDirectory(root, key_of(self._plan.identity, number))
             try:
                 directory.acquire(self._job)
                 self._directory = directory
