@@ -114,8 +114,8 @@ def _verdict(drill: Drill) -> Verdict:
 
 def _went(resumed: Run) -> Resumed | None:
     """From where, as all ranks tell; None where one began anew."""
-    told = resumed.restored()
-    if len(told) < resumed.drill.world_size or not all(each["step"] for each in told):
+    told = [record["restored"] for record in resumed.ranks().values()]
+    if not all(each and each["step"] for each in told):
         return None
     deaths = [event.t_wall for event in resumed.events("worker.failed") if event.attempt == 0]
     last = max(each["at"] for each in told)

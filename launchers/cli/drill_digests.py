@@ -1,7 +1,8 @@
 """What two runs came to, and where it differs. Pure.
 
 A rank's record is {step, leaves: {name: SHA-256}, bytes, meta}, where meta holds the values that are no
-arrays, as TrainingState stores them: {stamp, shared: {component: ...}, rank: {component: ...}}.
+arrays, as TrainingState stores them: {stamp, shared: {component: ...}, rank: {component: ...}}. In it,
+"restored" has the random generators at its beginning: {leaves: ...}; None where restore() was not called.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 Record = Mapping[str, Any]
-STAMP = ("step", "epoch", "samples", "cursor")  # of the stamp, what two runs have alike
+STAMP = ("step", "epoch", "in_epoch", "samples")  # of the stamp, what two runs have alike
+ARRAYS = {"$leaf", "$all"}  # keys in place of arrays
 LONG = 8  # a list with more entries is compared as one value
+RANDOM = "rng"  # the component of Python's, NumPy's and PyTorch's global generators
 PROGRESS = "progress"  # the component that the stamp is shown as
 
 
@@ -44,8 +47,9 @@ def compare(straight: Mapping[int, Record], resumed: Mapping[int, Record]) -> Co
     names: dict[bool, int] = {True: 0, False: 0}
     components: set[str] = set()
     for rank in sorted(straight):
+        still = _still(straight[rank]) & _still(resumed[rank])
         for is_array, flat in ((True, _arrays), (False, _values)):
-            one, other = flat(straight[rank]), flat(resumed[rank])
+            one, other = flat(straight[rank], still), flat(resumed[rank], still)
             names[is_array] += len(one.keys() | other.keys())
             components |= {name.partition("/")[0] for name in one}
             for name, only_in in _different(one, other):
@@ -73,24 +77,47 @@ def _different(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tup
             yield name, ""
 
 
-def _arrays(record: Record) -> dict[str, Any]:
-    """By name without "shared/" and "rank/" before it."""
-    return {name.partition("/")[2]: digest for name, digest in record["leaves"].items()}
+def _still(record: Record) -> set[str]:
+    """Random generators that have not moved. Whether somebody seeded them does not matter then."""
+    begun = (record["restored"] or {"leaves": {}})["leaves"]
+    now = {name: digest for name, digest in record["leaves"].items() if name.startswith(f"rank/{RANDOM}/")}
+    moved = {_generator(_bare(name)) for name in now if begun.get(name) != now[name]}
+    return {_generator(_bare(name)) for name in now} - moved
 
 
-def _values(record: Record) -> dict[str, Any]:
+def _generator(name: str) -> str:
+    """
+    >>> _generator("rng/numpy/1")
+    'rng/numpy'
+    """
+    return "/".join(name.split("/")[:2])
+
+
+def _bare(leaf: str) -> str:
+    """Without "shared/" or "rank/" before it."""
+    return leaf.partition("/")[2]
+
+
+def _arrays(record: Record, still: set[str]) -> dict[str, Any]:
+    found = {_bare(leaf): digest for leaf, digest in record["leaves"].items()}
+    return {name: digest for name, digest in found.items() if _generator(name) not in still}
+
+
+def _values(record: Record, still: set[str]) -> dict[str, Any]:
     meta = record["meta"]
     stamp = {name: meta["stamp"][name] for name in STAMP if name in meta["stamp"]}
     found = dict(_flat(PROGRESS, stamp))
     for part in ("shared", "rank"):
         for component, tree in meta.get(part, {}).items():
             found.update(_flat(component, tree))
-    return found
+    return {name: value for name, value in found.items() if _generator(name) not in still}
 
 
 def _flat(path: str, tree: Any) -> Iterable[tuple[str, Any]]:
     """Values by their paths; repr tells NaN, which equals nothing, and 1 from 1.0 and True."""
     children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(tree, dict) and tree.keys() & ARRAYS:
+        return  # where an array was: it is compared by itself
     if isinstance(tree, dict) and tree:
         children = tree.items()
     elif isinstance(tree, list) and 0 < len(tree) <= LONG:

@@ -1,8 +1,7 @@
 """Why a resumed run differs, as far as what differs tells. Pure."""
 
-from .drill_digests import PROGRESS, Comparison, Difference
+from .drill_digests import PROGRESS, RANDOM, Comparison, Difference
 
-RANDOM = "rng"  # the component of Python's, NumPy's and PyTorch's global generators
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -12,15 +11,18 @@ def hints(comparison: Comparison) -> list[str]:
     random = [each for each in differences if each.component == RANDOM]
     counters = [each for each in differences if each.component == PROGRESS]
     rest = [each for each in differences if each.component not in (RANDOM, PROGRESS)]
-    told = [_of_shape(differences), _of_counters(counters), _of_rest(rest, bool(random))]
+    arrays = any(each.is_array for each in rest)
+    names = comparison.components
+    told = [_of_shape(differences), _of_counters(counters), _of_optimizer(names) if arrays else ""]
+    told.append(_of_rest(rest, bool(random)))
     if random and not rest:
         told.append(
             "all but the random generators is alike: numbers were drawn after the last commit() of one run "
             "that the other did not draw, as by making a DataLoader's iterator or an evaluation outside "
             "state.section()"
         )
-    if any(each.is_array for each in rest):
-        told.append(_of_components(comparison.components))
+    if arrays:
+        told.append(_of_components(names))
     return [text for text in told if text]
 
 
@@ -55,9 +57,16 @@ def _of_rest(rest: list[Difference], random: bool) -> str:
         )
     return (
         "the global random generators are alike, so the steps saw other data: the order of the data is not "
-        "in the state (batches=ResumableBatchSampler(...)), or a generator of the script's own is not "
-        "(random.Random(), numpy.random.default_rng(), torch.Generator())"
+        "in the state (batches=ResumableBatchSampler(...)), or a generator of the script's own is not: "
+        "random.Random(), numpy.random.default_rng() or torch.Generator(), in place of the global ones"
     )
+
+
+def _of_optimizer(components: tuple[str, ...]) -> str:
+    if any("optim" in name for name in components):
+        return ""
+    names = ", ".join(name for name in components if name != RANDOM)
+    return f"no part of the state is called optimizer ({names}): one with momentum or averages belongs to it"
 
 
 def _of_components(components: tuple[str, ...]) -> str:

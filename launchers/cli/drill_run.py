@@ -16,6 +16,7 @@ from ma_training.keeper.plan import identity_of, key_of
 from ma_training.snapshot import JobDirectory, default_root
 
 from .drill_child import command
+from .drill_digests import Record
 from .drill_options import Drill
 
 LOOK_EVERY = 0.2  # seconds
@@ -119,18 +120,16 @@ class Run:
         except (FileNotFoundError, ValueError):
             return None
 
-    def ranks(self) -> dict[int, dict[str, Any]]:
-        """What each rank wrote at the last step."""
-        found = {}
+    def ranks(self) -> dict[int, Record]:
+        """What each rank wrote at the last step, and when it had restored."""
+        found: dict[int, Record] = {}
         for rank in range(self.drill.world_size):
             path = self.out / f"rank-{rank}.json"
             if path.exists():
-                found[rank] = json.loads(path.read_text())
+                restored = path.with_suffix(".restored")
+                begun = json.loads(restored.read_text()) if restored.exists() else None
+                found[rank] = {**json.loads(path.read_text()), "restored": begun}
         return found
-
-    def restored(self) -> list[dict[str, Any]]:
-        """From where each rank went on after the kill: step, where, seconds."""
-        return [json.loads(path.read_text()) for path in sorted(self.out.glob("rank-*.restored"))]
 
     def result(self) -> dict[str, Any] | None:
         """The launcher's result.json; None where it was not come so far."""
