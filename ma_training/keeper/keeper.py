@@ -9,10 +9,11 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ma_training.events import EventLog
 from ma_training.job import format_duration, format_size
@@ -21,6 +22,11 @@ from ma_training.snapshot.errors import SnapshotError
 
 from . import environment as names
 from .plan import KEEP, StatePlan
+
+if TYPE_CHECKING:
+    from ma_training.snapshot.slot import Stored
+
+    from .stock import Stock
 
 AGENTS = 16  # of one job on one machine, as in tests
 SWEEP_AGE = 24 * 3600.0  # seconds after which a dead job's snapshots are no one's any more
@@ -43,7 +49,8 @@ class Keeper:
         self._plan, self._job, self._events, self._say = plan, job, events, say
         self._directory: JobDirectory | None = None
         self._saving: _Saving | None = None
-        self._next: _Saving | None = None  # not started yet: one at a time
+        self._queue: deque[_Saving] = deque()
+        self._last_step = -1  # no older state is written
         self._touched = time.monotonic()
         self.saved: list[Saved] = []
 
@@ -100,14 +107,24 @@ class Keeper:
     # --- checkpoints ---
 
     def save(self, ranks: Sequence[int], world_size: int, kind: str, text: str, keep: int = KEEP) -> None:
-        """Begins to write the newest state that all of ``ranks`` have; one at a time."""
+        """Writes the newest state that all of ``ranks`` have, in the background, one after the other."""
         if self._directory is None or not self._directory.ranks():
             return
+        from .stock import Stock  # as above
+
+        stock = Stock(self._directory.path, ranks)
+        pinned = stock.pin_newest()  # now: the next attempt may be faster than the saver
+        if pinned is None or pinned[0] <= self._last_step:
+            for state in pinned[1] if pinned else ():
+                state.unpin()
+            return stock.close()
+        self._last_step = pinned[0]
         order = {
             "path": sys.path,
             "snapshots": str(self._directory.path),
             "checkpoints": str(self._plan.checkpoints),
             "ranks": list(ranks),
+            "step": pinned[0],
             "job": self._job,
             "identity": self._plan.identity,
             "world_size": world_size,
@@ -115,13 +132,14 @@ class Keeper:
             "text": text[:500],
             "keep": keep,
         }
-        self._next = _Saving(order, kind)
+        self._queue.append(_Saving(order, kind, stock, pinned[1]))
         self._start_next()
+        return None
 
     def _start_next(self) -> None:
-        if self._saving is None and self._next is not None:
-            self._saving, self._next = self._next, None
-            self._saving.start(newer_than=max((saved.step for saved in self.saved), default=-1))
+        if self._saving is None and self._queue:
+            self._saving = self._queue.popleft()
+            self._saving.start()
 
     def poll(self, ranks: Sequence[int], world_size: int) -> None:
         """Now and then: what a script asks for, and what has been written."""
@@ -132,7 +150,7 @@ class Keeper:
         if time.monotonic() - self._touched >= TOUCH_EVERY:
             self._touched = time.monotonic()
             self._directory.touch()
-        if self._saving is None and self._next is None and (request := _request_in(self._directory.path)):
+        if self._saving is None and (request := _request_in(self._directory.path)):
             keep = request.keep
             request.path.unlink(missing_ok=True)
             self.save(ranks, world_size, request.kind, "the script asked for it", keep)
@@ -145,7 +163,6 @@ class Keeper:
                 self._say(f"writing a checkpoint under {self._shown(self._plan.checkpoints)}")
                 if not saving.wait(max(0.0, deadline - time.monotonic())):
                     saving.kill()
-                    self._next = None
                     self._say(f"the checkpoint was not written within {format_duration(timeout)}: given up")
             self._take(saving)
 
@@ -157,9 +174,8 @@ class Keeper:
 
     def _report(self, saving: "_Saving", outcome: dict[str, Any]) -> None:
         if outcome["step"] is None:
-            if outcome["error"]:
-                self._say(f"no checkpoint was written: {outcome['error']}")
-                self._events.emit("checkpoint.failed", error=outcome["error"], cause=saving.kind)
+            self._say(f"no checkpoint was written: {outcome['error']}")
+            self._events.emit("checkpoint.failed", error=outcome["error"], cause=saving.kind)
             return
         step, path = int(outcome["step"]), str(outcome["path"])
         self.saved.append(Saved(step, path, saving.kind))
@@ -230,11 +246,11 @@ def _request_in(directory: Path) -> _Request | None:
 class _Saving:
     """The saver's process."""
 
-    def __init__(self, order: dict[str, object], kind: str) -> None:
-        self.kind, self._order = kind, order
+    def __init__(self, order: dict[str, object], kind: str, stock: "Stock", states: "list[Stored]") -> None:
+        """``states``: pinned, of ``stock``."""
+        self.kind, self._order, self._stock, self._states = kind, order, stock, states
 
-    def start(self, newer_than: int) -> None:
-        """A state that is no newer is not written again."""
+    def start(self) -> None:
         self._out = os.memfd_create("checkpoint-saver", os.MFD_CLOEXEC)
         self._process = subprocess.Popen(
             [sys.executable, "-I", str(SAVER)],
@@ -245,7 +261,7 @@ class _Saving:
             start_new_session=True,  # Ctrl-C ends the workers, not what saves their state
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({**self._order, "newer_than": newer_than}) + "\n")
+        self._process.stdin.write(json.dumps(self._order) + "\n")
         self._process.stdin.close()
 
     @property
@@ -268,7 +284,19 @@ class _Saving:
         self._process.wait()
 
     def outcome(self) -> dict[str, Any]:
-        """What it said last; an error where that is no outcome."""
+        """What it said last; an error where that is no outcome. Training may have the states again."""
+        there = [state.unpin() for state in self._states]
+        self._states = []
+        self._stock.close()
+        outcome = self._said()
+        if outcome["step"] is not None and not all(there):  # a pin was ignored
+            from ma_training.checkpoint import remove
+
+            remove(Path(outcome["path"]))
+            return {"step": None, "error": "its state was overwritten while it was written"}
+        return outcome
+
+    def _said(self) -> dict[str, Any]:
         with os.fdopen(self._out, "rb") as file:
             file.seek(0)
             text = file.read().decode(errors="replace").strip()
