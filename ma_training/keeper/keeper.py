@@ -6,7 +6,6 @@ open ─▶ for each attempt: environ ─▶ workers commit ─▶ (request ─�
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections import deque
@@ -24,15 +23,12 @@ from . import environment as names
 from .plan import KEEP, StatePlan
 
 if TYPE_CHECKING:
-    from ma_training.snapshot.slot import Stored
-
-    from .stock import Stock
+    from .saving import Saving
 
 AGENTS = 16  # of one job on one machine, as in tests
 SWEEP_AGE = 24 * 3600.0  # seconds after which a dead job's snapshots are no one's any more
 TOUCH_EVERY = 60.0  # seconds
 SAID_AFTER = 1.0  # seconds that the end waits for a checkpoint without a word
-SAVER = Path(__file__).with_name("saver.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,8 @@ class Keeper:
     def __init__(self, plan: StatePlan, job: str, events: EventLog, say: Callable[[str], None]) -> None:
         self._plan, self._job, self._events, self._say = plan, job, events, say
         self._directory: JobDirectory | None = None
-        self._saving: _Saving | None = None
-        self._queue: deque[_Saving] = deque()
+        self._saving: Saving | None = None
+        self._queue: deque[Saving] = deque()
         self._last_step = -1  # no older state is written
         self._touched = time.monotonic()
         self.saved: list[Saved] = []
@@ -110,7 +106,8 @@ class Keeper:
         """Writes the newest state that all of ``ranks`` have, in the background, one after the other."""
         if self._directory is None or not self._directory.ranks():
             return
-        from .stock import Stock  # as above
+        from .saving import Saving  # as above
+        from .stock import Stock
 
         stock = Stock(self._directory.path, ranks)
         pinned = stock.pin_newest()  # now: the next attempt may be faster than the saver
@@ -132,14 +129,20 @@ class Keeper:
             "text": text[:500],
             "keep": keep,
         }
-        self._queue.append(_Saving(order, kind, stock, pinned[1]))
+        self._queue.append(Saving(order, kind, stock, pinned[1]))
         self._start_next()
         return None
 
     def _start_next(self) -> None:
         if self._saving is None and self._queue:
-            self._saving = self._queue.popleft()
-            self._saving.start()
+            saving = self._queue.popleft()
+            try:
+                saving.start()
+            except OSError as error:  # no process, or no memory, for it
+                saving.release()
+                self._say(f"no checkpoint was written: {error.strerror or error}")
+                return
+            self._saving = saving
 
     def poll(self, ranks: Sequence[int], world_size: int) -> None:
         """Now and then: what a script asks for, and what has been written."""
@@ -166,13 +169,13 @@ class Keeper:
                     self._say(f"the checkpoint was not written within {format_duration(timeout)}: given up")
             self._take(saving)
 
-    def _take(self, saving: "_Saving") -> None:
+    def _take(self, saving: "Saving") -> None:
         self._saving = None
         outcome = saving.outcome()
         self._report(saving, outcome)
         self._start_next()
 
-    def _report(self, saving: "_Saving", outcome: dict[str, Any]) -> None:
+    def _report(self, saving: "Saving", outcome: dict[str, Any]) -> None:
         if outcome["step"] is None:
             self._say(f"no checkpoint was written: {outcome['error']}")
             self._events.emit("checkpoint.failed", error=outcome["error"], cause=saving.kind)
@@ -241,70 +244,3 @@ def _request_in(directory: Path) -> _Request | None:
         return _Request(path, str(record.get("kind", "periodic")), max(1, int(record.get("keep", KEEP))))
     except (OSError, ValueError, AttributeError, TypeError):
         return _Request(path, "periodic", KEEP)
-
-
-class _Saving:
-    """The saver's process."""
-
-    def __init__(self, order: dict[str, object], kind: str, stock: "Stock", states: "list[Stored]") -> None:
-        """``states``: pinned, of ``stock``."""
-        self.kind, self._order, self._stock, self._states = kind, order, stock, states
-
-    def start(self) -> None:
-        self._out = os.memfd_create("checkpoint-saver", os.MFD_CLOEXEC)
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(SAVER)],
-            stdin=subprocess.PIPE,
-            stdout=self._out,
-            stderr=self._out,
-            text=True,
-            start_new_session=True,  # Ctrl-C ends the workers, not what saves their state
-        )
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(self._order) + "\n")
-        self._process.stdin.close()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def wait(self, timeout: float | None) -> bool:
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def outcome(self) -> dict[str, Any]:
-        """What it said last; an error where that is no outcome. Training may have the states again."""
-        there = [state.unpin() for state in self._states]
-        self._states = []
-        self._stock.close()
-        outcome = self._said()
-        if outcome["step"] is not None and not all(there):  # a pin was ignored
-            from ma_training.checkpoint import remove
-
-            remove(Path(outcome["path"]))
-            return {"step": None, "error": "its state was overwritten while it was written"}
-        return outcome
-
-    def _said(self) -> dict[str, Any]:
-        with os.fdopen(self._out, "rb") as file:
-            file.seek(0)
-            text = file.read().decode(errors="replace").strip()
-        try:
-            record = json.loads(text.splitlines()[-1])
-            return {"step": record["step"], "path": record["path"], "error": record["error"]} | {
-                name: record[name] for name in ("seconds", "bytes")
-            }
-        except (ValueError, LookupError, TypeError):
-            last = text.splitlines()[-1] if text else f"exit code {self._process.returncode}"
-            return {"step": None, "error": f"its process failed: {last[:300]}"}
