@@ -6,13 +6,13 @@ open ─▶ for each attempt: environ ─▶ workers commit ─▶ (request ─�
 
 import json
 import os
-import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ma_training.events import EventLog
 from ma_training.job import format_duration, format_size
@@ -22,11 +22,13 @@ from ma_training.snapshot.errors import SnapshotError
 from . import environment as names
 from .plan import KEEP, StatePlan, key_of
 
+if TYPE_CHECKING:
+    from .saving import Saving
+
 AGENTS = 16  # of one job on one machine, as in tests
 SWEEP_AGE = 24 * 3600.0  # seconds after which a dead job's snapshots are no one's any more
 TOUCH_EVERY = 60.0  # seconds
 SAID_AFTER = 1.0  # seconds that the end waits for a checkpoint without a word
-SAVER = Path(__file__).with_name("saver.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,9 @@ class Keeper:
     def __init__(self, plan: StatePlan, job: str, events: EventLog, say: Callable[[str], None]) -> None:
         self._plan, self._job, self._events, self._say = plan, job, events, say
         self._directory: JobDirectory | None = None
-        self._saving: _Saving | None = None
-        self._next: _Saving | None = None  # not started yet: one at a time
+        self._saving: Saving | None = None
+        self._queue: deque[Saving] = deque()
+        self._last_step = -1  # no older state is written
         self._touched = time.monotonic()
         self.saved: list[Saved] = []
 
@@ -100,14 +103,25 @@ class Keeper:
     # --- checkpoints ---
 
     def save(self, ranks: Sequence[int], world_size: int, kind: str, text: str, keep: int = KEEP) -> None:
-        """Begins to write the newest state that all of ``ranks`` have; one at a time."""
+        """Writes the newest state that all of ``ranks`` have, in the background, one after the other."""
         if self._directory is None or not self._directory.ranks():
             return
+        from .saving import Saving  # as above
+        from .stock import Stock
+
+        stock = Stock(self._directory.path, ranks)
+        pinned = stock.pin_newest()  # now: the next attempt may be faster than the saver
+        if pinned is None or pinned[0] <= self._last_step:
+            for state in pinned[1] if pinned else ():
+                state.unpin()
+            return stock.close()
+        self._last_step = pinned[0]
         order = {
             "path": sys.path,
             "snapshots": str(self._directory.path),
             "checkpoints": str(self._plan.checkpoints),
             "ranks": list(ranks),
+            "step": pinned[0],
             "job": self._job,
             "identity": self._plan.identity,
             "world_size": world_size,
@@ -115,13 +129,20 @@ class Keeper:
             "text": text[:500],
             "keep": keep,
         }
-        self._next = _Saving(order, kind)
+        self._queue.append(Saving(order, kind, stock, pinned[1]))
         self._start_next()
+        return None
 
     def _start_next(self) -> None:
-        if self._saving is None and self._next is not None:
-            self._saving, self._next = self._next, None
-            self._saving.start(newer_than=max((saved.step for saved in self.saved), default=-1))
+        if self._saving is None and self._queue:
+            saving = self._queue.popleft()
+            try:
+                saving.start()
+            except OSError as error:  # no process, or no memory, for it
+                saving.release()
+                self._say(f"no checkpoint was written: {error.strerror or error}")
+                return
+            self._saving = saving
 
     def poll(self, ranks: Sequence[int], world_size: int) -> None:
         """Now and then: what a script asks for, and what has been written."""
@@ -132,7 +153,7 @@ class Keeper:
         if time.monotonic() - self._touched >= TOUCH_EVERY:
             self._touched = time.monotonic()
             self._directory.touch()
-        if self._saving is None and self._next is None and (request := _request_in(self._directory.path)):
+        if self._saving is None and (request := _request_in(self._directory.path)):
             keep = request.keep
             request.path.unlink(missing_ok=True)
             self.save(ranks, world_size, request.kind, "the script asked for it", keep)
@@ -145,21 +166,19 @@ class Keeper:
                 self._say(f"writing a checkpoint under {self._shown(self._plan.checkpoints)}")
                 if not saving.wait(max(0.0, deadline - time.monotonic())):
                     saving.kill()
-                    self._next = None
                     self._say(f"the checkpoint was not written within {format_duration(timeout)}: given up")
             self._take(saving)
 
-    def _take(self, saving: "_Saving") -> None:
+    def _take(self, saving: "Saving") -> None:
         self._saving = None
         outcome = saving.outcome()
         self._report(saving, outcome)
         self._start_next()
 
-    def _report(self, saving: "_Saving", outcome: dict[str, Any]) -> None:
+    def _report(self, saving: "Saving", outcome: dict[str, Any]) -> None:
         if outcome["step"] is None:
-            if outcome["error"]:
-                self._say(f"no checkpoint was written: {outcome['error']}")
-                self._events.emit("checkpoint.failed", error=outcome["error"], cause=saving.kind)
+            self._say(f"no checkpoint was written: {outcome['error']}")
+            self._events.emit("checkpoint.failed", error=outcome["error"], cause=saving.kind)
             return
         step, path = int(outcome["step"]), str(outcome["path"])
         self.saved.append(Saved(step, path, saving.kind))
@@ -225,58 +244,3 @@ def _request_in(directory: Path) -> _Request | None:
         return _Request(path, str(record.get("kind", "periodic")), max(1, int(record.get("keep", KEEP))))
     except (OSError, ValueError, AttributeError, TypeError):
         return _Request(path, "periodic", KEEP)
-
-
-class _Saving:
-    """The saver's process."""
-
-    def __init__(self, order: dict[str, object], kind: str) -> None:
-        self.kind, self._order = kind, order
-
-    def start(self, newer_than: int) -> None:
-        """A state that is no newer is not written again."""
-        self._out = os.memfd_create("checkpoint-saver", os.MFD_CLOEXEC)
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(SAVER)],
-            stdin=subprocess.PIPE,
-            stdout=self._out,
-            stderr=self._out,
-            text=True,
-            start_new_session=True,  # Ctrl-C ends the workers, not what saves their state
-        )
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({**self._order, "newer_than": newer_than}) + "\n")
-        self._process.stdin.close()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def wait(self, timeout: float | None) -> bool:
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def outcome(self) -> dict[str, Any]:
-        """What it said last; an error where that is no outcome."""
-        with os.fdopen(self._out, "rb") as file:
-            file.seek(0)
-            text = file.read().decode(errors="replace").strip()
-        try:
-            record = json.loads(text.splitlines()[-1])
-            return {"step": record["step"], "path": record["path"], "error": record["error"]} | {
-                name: record[name] for name in ("seconds", "bytes")
-            }
-        except (ValueError, LookupError, TypeError):
-            last = text.splitlines()[-1] if text else f"exit code {self._process.returncode}"
-            return {"step": None, "error": f"its process failed: {last[:300]}"}

@@ -1,6 +1,7 @@
 """What a node's segments hold: the steps of each rank, and the newest that all of them have."""
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 
@@ -9,6 +10,7 @@ from ma_training.snapshot.errors import SnapshotError
 from ma_training.snapshot.segment import Segment
 from ma_training.snapshot.slot import Stored
 
+TRIES = 20  # to pin what a writer may be about to overwrite
 SHARED = "shared/"  # prefix of leaves that all ranks have alike
 
 
@@ -49,6 +51,9 @@ class Stock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         for segment in self._segments.values():
             segment.close()
 
@@ -66,6 +71,21 @@ class Stock:
         if steps:
             steps[-1] = with_shared
         return newest_common(steps)
+
+    def pin_newest(self) -> tuple[int, list[Stored]] | None:
+        """Keeps writers off the newest step of all until each state is unpinned; None: there is none."""
+        for _ in range(TRIES):
+            step = self.newest()
+            if step is None:
+                return None
+            states = list(self.at(step).values())
+            pinned = list(takewhile(Stored.pin, states))
+            if len(pinned) == len(states):
+                return step, states
+            for state in pinned:
+                state.unpin()
+            self.refresh()
+        return None
 
     def at(self, step: int) -> dict[int, Stored]:
         """Each rank's state of that step."""
