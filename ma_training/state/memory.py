@@ -115,7 +115,11 @@ class Memory:
 
     def _choice(self, need: int) -> Choice:
         shm, disk = room(file_room(self._places[0].parent), memory_limits()), self._here.disk
-        return decide(need, shm, room(file_room(disk)) if disk else None, self._here.mode)
+        there = disk and next(path for path in (disk, *disk.parents) if path.exists())
+        choice = decide(need, shm, room(file_room(there)) if there else None, self._here.mode)
+        if choice.where == "disk" and disk:
+            disk.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return choice
 
     def _give_up(self, why: str) -> None:
         self._off = True
