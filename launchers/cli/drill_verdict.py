@@ -143,7 +143,7 @@ def _resumed_text(resumed: Resumed, kill_at: int) -> str:
 
 
 def _labelled(label: str, text: str) -> list[str]:
-    first, *rest = textwrap.wrap(text, WIDTH - LABEL, break_on_hyphens=False) or [""]
+    first, *rest = textwrap.wrap(text, WIDTH - LABEL, break_on_hyphens=False, break_long_words=False) or [""]
     return [f"  {label:<{LABEL - 2}}{first}", *(f"{'':{LABEL}}{line}" for line in rest)]
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ma_training.snapshot import default_root
-from tests.support import Job, Launcher, wait_until
+from tests.support import Job, Launcher, is_alive, wait_until
 
-PATIENCE = 110.0
+PATIENCE = 200.0  # PyTorch is started up to five times
 
 TRAIN = """
 import os, random, torch
@@ -62,22 +62,24 @@ def temporary(launcher: Launcher) -> Iterator[Path]:
     """Where drills have their directories; they leave none, nor anything in shared memory."""
     path = launcher.directory / "tmp"
     path.mkdir()
-    before = _snapshots()
+    before = _abandoned()
     yield path
-    assert list(path.iterdir()) == []
-    assert not {one for one in _snapshots() - before if "drill" in _owner(one)}
+    assert list(path.glob("launcher-drill-*")) == []
+    wait_until(lambda: not _abandoned() - before, "snapshots of drills to be removed")
     assert sorted(one.name for one in launcher.directory.iterdir() if one.suffix != ".py") == ["tmp"]
 
 
-def _snapshots() -> set[Path]:
-    return set(default_root().iterdir()) if default_root().exists() else set()
+def _abandoned() -> set[Path]:
+    """Directories of snapshots that a drill has left; those of drills that run have a living owner."""
+    return {path.parent for path in default_root().glob("*/owner.json") if _is_abandoned(path)}
 
 
-def _owner(path: Path) -> str:
+def _is_abandoned(path: Path) -> bool:
     try:
-        return (path / "owner.json").read_text()
-    except OSError:
-        return ""
+        owner = json.loads(path.read_text())
+    except FileNotFoundError:
+        return False
+    return owner["job"].startswith("drill-") and not is_alive(owner["pid"])
 
 
 def drill(launcher: Launcher, script: str, *words: str) -> Job:
@@ -95,6 +97,7 @@ def torch_script(factor: str = "1", ahead: str = "", wrap: str = "") -> str:
 
 @pytest.mark.torch
 @pytest.mark.xdist_group("torch")
+@pytest.mark.timeout(240)
 def test_a_script_that_resumes_is_proved_to(launcher: Launcher, temporary: Path) -> None:
     script = torch_script(
         ahead="torch.distributed.init_process_group('gloo')",
@@ -110,6 +113,7 @@ def test_a_script_that_resumes_is_proved_to(launcher: Launcher, temporary: Path)
 
 @pytest.mark.torch
 @pytest.mark.xdist_group("torch")
+@pytest.mark.timeout(240)
 def test_a_generator_that_is_not_in_the_state_is_found(launcher: Launcher, temporary: Path) -> None:
     job = drill(launcher, torch_script("own.uniform(0.5, 1.5)"))
     assert job.process.returncode == 1
@@ -125,6 +129,7 @@ def test_a_generator_that_is_not_in_the_state_is_found(launcher: Launcher, tempo
 
 @pytest.mark.torch
 @pytest.mark.xdist_group("torch")
+@pytest.mark.timeout(240)
 def test_a_script_that_is_not_deterministic_is_told_from_one_that_resumes_wrongly(
     launcher: Launcher, temporary: Path
 ) -> None:
@@ -191,7 +196,7 @@ def test_the_verdict_as_json(launcher: Launcher, temporary: Path) -> None:
     assert (record["resumed"]["step"], record["resumed"]["from"]) == (2, "memory")
     assert record["resumed"]["seconds_after_kill"] > 0
     assert record["different"] == [{"name": "numbers/x", "kind": "value", "ranks": [0], "only_in": None}]
-    assert record["compared"]["components"] == ["numbers", "rng"]
+    assert record["compared"]["components"] == ["numbers"]
 
 
 def test_a_generator_that_nobody_uses_need_not_be_seeded(launcher: Launcher, temporary: Path) -> None:
