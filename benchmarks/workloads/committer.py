@@ -28,12 +28,13 @@ def main() -> None:
         return
     done = os.open(OUT / "done", os.O_WRONLY | os.O_CREAT, 0o600)
     while state.step < END:
-        model(torch.randn(64, 512)).square().mean().backward()
+        loss = model(torch.randn(64, 512)).square().mean()
+        if WAY == "exception" and state.step + 1 == FATAL:
+            raise RuntimeError("as it was told")
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         os.pwrite(done, f"{state.step + 1:9}".encode(), 0)
-        if WAY == "exception" and state.step + 1 == FATAL:
-            raise RuntimeError("as it was told")
         state.commit()
         if state.step == 20:
             (OUT / "ready").write_text(str(os.getpid()))
