@@ -10,8 +10,8 @@ FLOORS = (
     ("ma_training.job", "ma_training.events", "ma_training.testing"),
     ("ma_training.devices", "ma_training.snapshot"),
     ("ma_training.diagnosis", "ma_training.checkpoint"),
-    ("ma_training.coordination", "ma_training.keeper"),
-    ("ma_training.agent",),
+    ("ma_training.coordination", "ma_training.keeper", "ma_training.data"),
+    ("ma_training.agent", "ma_training.state"),
     ("ma_training.observe",),
     ("launchers",),
 )
@@ -65,7 +65,7 @@ def test_files_are_small() -> None:
 def test_exports_exist() -> None:
     import importlib
 
-    for name in ("job", "events", "devices", "snapshot", "diagnosis", "checkpoint"):
+    for name in ("job", "events", "devices", "snapshot", "diagnosis", "checkpoint", "data", "state"):
         package = importlib.import_module(f"ma_training.{name}")
         assert len(set(package.__all__)) == len(package.__all__)
         assert all(hasattr(package, export) for export in package.__all__)

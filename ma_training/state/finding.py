@@ -1,0 +1,120 @@
+"""Finds the state that this job goes on from: memory where it has a step no older than the disk's, else disk.
+
+With a process group the ranks agree, and give each other what a node has not got. Without one, all ranks
+must be of one node: each sees all there is, and takes the step that the agent has found to be complete.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ma_training.checkpoint import CheckpointError, Entry, Library, Rejected, read_entry
+
+from .agreement import Holding, newest_common, step_of
+from .errors import StateError
+from .group import Group
+from .homes import Home
+from .recall import Recollection, Source, from_disk, recollect
+from .surroundings import Surroundings
+from .transfer import share_source
+
+MOST = 8  # states told of by each rank: more than there are slots
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    source: Source | None
+    rejected: tuple[Rejected, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+@contextmanager
+def find(here: Surroundings, home: Home, group: Group | None) -> Iterator[Finding]:
+    """What it gives is to be copied before the end. Raises StateError, and CheckpointError."""
+    memory = recollect(home, here.rank, here.world_size, here.identity)
+    with ExitStack() as stack:
+        if group:
+            yield _together(here, memory, group, stack)
+        else:
+            yield _apart(here, memory, stack)
+
+
+def _apart(here: Surroundings, memory: Recollection, stack: ExitStack) -> Finding:
+    if here.world_size > here.local_world_size or (here.alone and here.world_size > 1):
+        raise StateError(
+            f"restore() on rank {here.rank} of {here.world_size}: the ranks must agree on a step\n"
+            "hint: call it after torch.distributed.init_process_group()"
+        )
+    key = _own_key(here, memory)
+    entry, rejected = _newer_on_disk(here, key)
+    faults = tuple(memory.faults)
+    if entry:
+        source = stack.enter_context(from_disk(entry, here.rank, here.world_size))
+        return Finding(source, tuple(rejected), faults)
+    return Finding(None if key is None else memory.source(key), tuple(rejected), faults)
+
+
+def _own_key(here: Surroundings, memory: Recollection) -> int | None:
+    if here.alone:
+        return newest_common([memory.holding()])
+    of_step = [key for key in memory.shared if step_of(key) == here.resume_step]
+    return max(of_step, default=None)
+
+
+def _newer_on_disk(here: Surroundings, key: int | None) -> tuple[Entry | None, list[Rejected]]:
+    """The newest that is whole, if it is newer than what memory has."""
+    library, in_memory = Library(here.checkpoints), -1 if key is None else step_of(key)
+    entries = library.entries()
+    if not entries or entries[0].manifest.step <= in_memory:
+        return None, []
+    entry, rejected = library.newest_valid(here.identity)
+    return (entry if entry and entry.manifest.step > in_memory else None), rejected
+
+
+def _together(here: Surroundings, memory: Recollection, group: Group, stack: ExitStack) -> Finding:
+    holdings = [_holding(numbers) for numbers in group.gather(_numbers(memory))]
+    key = newest_common(holdings)
+    entry, rejected = _newer_on_disk(here, key) if group.rank == 0 else (None, [])
+    path = bytes(group.spread(str(entry.path).encode() if entry else b"", 0)).decode()
+    own = _from_path(here, Path(path), stack) if path else _from_memory(memory, key)
+    if not path and key is None:
+        return Finding(None, tuple(rejected), tuple(memory.faults))
+    source = share_source(group, own)
+    if path:
+        source = replace(source, where=path)
+    return Finding(source, tuple(rejected), tuple(memory.faults))
+
+
+def _from_memory(memory: Recollection, key: int | None) -> Source | None:
+    """The private part may be here where the shared one is not: it then comes with the other's."""
+    if key is None:
+        return None
+    return memory.source(key) if key in memory.shared else memory.private_source(key)
+
+
+def _from_path(here: Surroundings, path: Path, stack: ExitStack) -> Source | None:
+    """None where this node does not see the file system that rank 0 has it on."""
+    try:
+        return stack.enter_context(from_disk(read_entry(path), here.rank, here.world_size))
+    except CheckpointError:
+        if here.rank == 0:
+            raise
+        return None
+
+
+def _numbers(memory: Recollection) -> list[int]:
+    holding = memory.holding()
+    return [number for keys in (holding.shared, holding.private) for number in _padded(keys)]
+
+
+def _padded(keys: Sequence[int]) -> list[int]:
+    newest = list(keys)[-MOST:]
+    return newest + [-1] * (MOST - len(newest))
+
+
+def _holding(numbers: list[int]) -> Holding:
+    return Holding(
+        [key for key in numbers[:MOST] if key >= 0],
+        [key for key in numbers[MOST:] if key >= 0],
+    )

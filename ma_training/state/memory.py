@@ -1,0 +1,123 @@
+"""This rank's segment: made when the first state comes, made anew when a state of another form comes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ma_training.devices import memory_limits
+from ma_training.snapshot import Choice, Schema, Segment, SnapshotError, decide, file_room, room
+
+from .copying import Copier
+from .flat import Leaves
+from .speech import say, say_here
+from .surroundings import Surroundings
+
+META_ROOM = 64 << 10  # bytes: what a state's other values may grow by
+
+
+class Memory:
+    """Never raises for lack of room: a state is then not kept, and that is said once."""
+
+    def __init__(self, here: Surroundings, places: Sequence[Path]) -> None:
+        """``places``: where the segment may be, shared memory first; none where there can be none."""
+        self._here, self._places = here, places
+        self._segment: Segment | None = None
+        self._copier: Copier | None = None
+        self._off = not places or here.mode == "off"
+
+    @property
+    def off(self) -> bool:
+        return self._off
+
+    def write(self, step: int, parts: Sequence[Leaves], private: int, meta: bytes) -> bool:
+        """Keeps a state; False where there was no room, or no free slot. ``private`` parts come last."""
+        if self._off:
+            return False
+        if self._copier is None or not self._copier.fits(parts):
+            return self._begin_anew(step, parts, private, meta)
+        if self._segment is None or len(meta) > self._segment.layout.meta_capacity:
+            return self._begin_anew(step, parts, private, meta)
+        return self._write(self._segment, step, meta)
+
+    def close(self) -> None:
+        if self._copier:
+            self._copier.forget()
+        if self._segment:
+            self._segment.close()
+        self._segment = self._copier = None
+
+    def _write(self, segment: Segment, step: int, meta: bytes) -> bool:
+        slot = segment.begin(step)
+        if slot is None or self._copier is None:
+            return False
+        self._copier.copy(slot)
+        slot.publish(meta)
+        return True
+
+    def _begin_anew(self, step: int, parts: Sequence[Leaves], private: int, meta: bytes) -> bool:
+        self.close()
+        self._copier = Copier(parts)
+        schema = self._copier.schema
+        try:
+            if (written := self._go_on(schema, step, meta)) is not None:
+                return written
+            small = sum(spec.nbytes for specs in self._copier.specs[len(parts) - private :] for spec in specs)
+            choice, path = self._place(schema.data_bytes, small, len(meta) + META_ROOM)
+            if path is not None:
+                return self._make(path, schema, choice.slots, step, meta)
+            self._give_up(choice.why)
+        except SnapshotError as error:
+            self._give_up(str(error))
+        return False
+
+    def _go_on(self, schema: Schema, step: int, meta: bytes) -> bool | None:
+        """In the file that a predecessor has left; None where there is none of the same form."""
+        for path in self._places:
+            try:
+                segment = Segment.open(path)
+                if segment.schema == schema and len(meta) + META_ROOM // 2 <= segment.layout.meta_capacity:
+                    self._segment = segment
+                    return self._write(segment, step, meta)
+                segment.close()
+            except SnapshotError:  # none, damaged, or a predecessor that could not be killed still has it
+                self._segment = None
+        return None
+
+    def _make(self, path: Path, schema: Schema, slots: int, step: int, meta: bytes) -> bool:
+        # Under another name until a state is in it: a kill in between is not to cost the older one.
+        unfinished = path.with_name(f".{path.name}.next")
+        self._segment = Segment.create(
+            unfinished,
+            schema,
+            slots=slots,
+            meta_capacity=len(meta) + META_ROOM,
+            rank=self._here.rank,
+            attempt=self._here.attempt,
+            job=self._here.job,
+        )
+        written = self._write(self._segment, step, meta)
+        unfinished.rename(path)
+        return written
+
+    def _place(self, data: int, private: int, meta: int) -> tuple[Choice, Path | None]:
+        """All ranks of a node decide apart: who has the large part counts the small ones of the others."""
+        here, own = self._here, self._places[0]
+        others = here.local_world_size - 1
+        need = data + meta + (others * (private + META_ROOM) if here.writes_shared else 0)
+        choice = self._choice(need)
+        if choice.where == "off" and own.exists():  # for two there is no room: better a moment without
+            own.unlink()
+            choice = self._choice(need)
+        if choice.where == "off":
+            return choice, None
+        if (choice.where != "shm" or choice.slots < 3) and here.rank == 0:
+            say(f"snapshots: {choice.where}, {choice.slots} copies: {choice.why}")
+        return choice, self._places[-1] if choice.where == "disk" else own
+
+    def _choice(self, need: int) -> Choice:
+        shm, disk = room(file_room(self._places[0].parent), memory_limits()), self._here.disk
+        return decide(need, shm, room(file_room(disk)) if disk else None, self._here.mode)
+
+    def _give_up(self, why: str) -> None:
+        self._off = True
+        self.close()
+        say_here(f"no snapshots of rank {self._here.rank}: {why}")
