@@ -1,0 +1,19 @@
+"""Containers for tests: skipped, with the reason, where there can be none."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .podman import Containers, why_not
+
+
+@pytest.fixture
+def containers(tmp_path: Path) -> Iterator[Containers]:
+    """Starts jobs in containers; afterwards none may be left, and is removed if so."""
+    if reason := why_not():
+        pytest.skip(reason)
+    containers = Containers(tmp_path)
+    yield containers
+    left = containers.end()
+    assert not left, f"left behind: {left}"
