@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,3 +18,10 @@ def containers(tmp_path: Path) -> Iterator[Containers]:
     yield containers
     left = containers.end()
     assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+def outliving() -> Iterator[Path]:
+    """Shared memory that is there for more than one container, as a Pod's volume in memory is."""
+    with TemporaryDirectory(dir="/dev/shm", prefix="ma-training-test-") as directory:
+        yield Path(directory)

@@ -43,8 +43,11 @@ class Containers:
         self._root.mkdir()
         self._started: dict[str, Job] = {}
 
-    def start(self, *words: str | int, memory: str, shm: str, **env: str | int) -> Job:
-        """``memory``, ``shm``: as podman writes them, "64m". Runs train.py of the directory."""
+    def start(self, *words: str | int, memory: str, shm: str | Path, **env: str | int) -> Job:
+        """Runs train.py of the directory.
+
+        ``memory``, ``shm``: as podman writes them, "64m"; or a directory, to be seen as /dev/shm.
+        """
         name = f"ma-training-test-{uuid.uuid4().hex}"
         mounts = [f"--volume={path}:{path}:ro" for path in _read_only()]
         mounts.append(f"--volume={self.directory}:{self.directory}")
@@ -65,6 +68,11 @@ class Containers:
         self._started[name] = Job(process, self.directory, "runs")
         return self._started[name]
 
+    def kill(self, job: Job) -> None:
+        """All processes of its container at once, as a kubelet or `memory.oom.group` does."""
+        (name,) = (name for name, started in self._started.items() if started is job)
+        subprocess.run(["podman", "kill", "--signal=KILL", name], capture_output=True, check=True)
+
     def end(self) -> list[str]:
         """Removes what is left, and names those that had not ended by themselves."""
         left = [name for name in self._started if _exists(name)]
@@ -77,12 +85,13 @@ class Containers:
         return left
 
 
-def _options(name: str, memory: str, shm: str) -> list[str]:
+def _options(name: str, memory: str, shm: str | Path) -> list[str]:
     """Without swap, or the limit would be no limit."""
     runtime = ["--runtime=runc"] if shutil.which("runc") else []  # crun refuses hybrid cgroups
+    shared = f"--volume={shm}:/dev/shm" if isinstance(shm, Path) else f"--shm-size={shm}"
     return [
         *("podman", *runtime, "run", "--rm", f"--name={name}", f"--timeout={LIFE}", "--network=none"),
-        *(f"--memory={memory}", f"--memory-swap={memory}", f"--shm-size={shm}"),
+        *(f"--memory={memory}", f"--memory-swap={memory}", shared),
         *(f"--ulimit=nofile={_at_most(FILES, resource.RLIMIT_NOFILE)}",),
         *(f"--ulimit=nproc={_at_most(PROCESSES, resource.RLIMIT_NPROC)}",),
     ]

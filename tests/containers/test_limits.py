@@ -2,6 +2,7 @@
 
 import signal
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -15,15 +16,12 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(90)]
 
 # What a worker does until the kernel kills it.
 HEAP = "held = [bytearray(MIB) for _ in range(4096)]"
-# No process has these pages, so without `oom_score_adj` the kernel would take the largest: the agent.
+# No process has these pages, and the worker has become a tiny one: for its size, the agent would go first.
 OWNERLESS = """
-    print("pages", rss(os.getpid()), "of the agent", rss(1), flush=True)
     file = os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR)  # gone with the worker
-    for _ in range(4096):
-        os.write(file, bytes(MIB))
+    os.dup2(file, 1)
+    os.execlp("head", "head", "-c", "4G", "/dev/zero")
 """
-
-
 RUNS_OUT = """
 score = Path("/proc/self/oom_score_adj").read_text().strip()
 print("score", score, "of the agent", Path("/proc/1/oom_score_adj").read_text().strip(), flush=True)
@@ -37,7 +35,7 @@ print("ended at", restore(), flush=True)
 """
 
 
-def start(containers: Containers, body: str, *words: str, memory: str, shm: str, state: int) -> Job:
+def start(containers: Containers, body: str, *words: str, memory: str, shm: str | Path, state: int) -> Job:
     (containers.directory / "train.py").write_text(HEAD + textwrap.dedent(body))
     return containers.start(*words, memory=memory, shm=shm, STATE_MIB=state)
 
@@ -144,6 +142,25 @@ def test_a_container_that_is_stopped_has_its_state_saved(containers: Containers)
     job.signal(signal.SIGTERM)  # podman passes it on
     assert job.wait() == 75, job.stderr
     assert saved(job) == (3, "sigterm")
+
+
+def test_a_container_that_is_killed_has_a_successor(containers: Containers, outliving: Path) -> None:
+    """The agent with it, as cgroup v2 has it on Kubernetes; the volume outlives both."""
+    body = """
+    if not resume:
+        assert commit(1) and commit(2)
+        print("READY", flush=True)
+        signal.pause()
+    """
+    first = start(containers, body, memory="400m", shm=outliving, state=20)
+    first.wait_log("READY")
+    containers.kill(first)
+    assert first.wait() == 137
+    (containers.directory / "runs").rename(containers.directory / "runs-of-the-first")
+    (containers.directory / "runs").mkdir()
+    second = start(containers, body, memory="400m", shm=outliving, state=20)
+    assert second.wait() == 0, second.stderr
+    assert "attempt 0 resumes at 2 told 2" in second.log()
 
 
 def test_a_container_of_a_test_that_fails_is_removed(containers: Containers) -> None:

@@ -45,9 +45,6 @@ def restore():
     assert all(data[at : at + MIB] == bytes([state.step]) * MIB for at in range(0, len(data), MIB))
     return state.step
 
-def rss(pid):
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-
 segment = open_segment()
 resume = restore()
 told = os.environ.get("LAUNCHER_WORKER_RESUME_STEP")
