@@ -13,7 +13,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-from ..support import COMMAND, Job
+from ..support import COMMAND, PATIENCE, Job, wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 OF_USR = ("bin", "sbin", "lib", "lib64")  # links into /usr, where the distribution has merged them
@@ -74,15 +74,21 @@ class Containers:
         subprocess.run(["podman", "kill", "--signal=KILL", name], capture_output=True, check=True)
 
     def end(self) -> list[str]:
-        """Removes what is left, and names those that had not ended by themselves."""
-        left = [name for name in self._started if _exists(name)]
+        """Removes the containers that have not ended, and names them. None is there afterwards."""
+        left = [name for name, job in self._started.items() if job.process.poll() is None]
         for name in left:
-            subprocess.run(["podman", "rm", "--force", "--time", "0", name], capture_output=True, check=True)
-        for job in self._started.values():
-            if job.process.poll() is None:
-                job.process.kill()
-            job.process.communicate()
+            self._remove(name, self._started[name].process)
+        for name in self._started:
+            wait_until(lambda name=name: not _exists(name), f"the end of container {name}")
         return left
+
+    @staticmethod
+    def _remove(name: str, process: "subprocess.Popen[str]") -> None:
+        # One that podman is yet to make cannot be removed, and would be made afterwards.
+        wait_until(lambda: _exists(name) or process.poll() is not None, f"container {name}")
+        words = ["podman", "rm", "--force", "--ignore", "--time=0", name]
+        subprocess.run(words, capture_output=True, check=True)
+        process.communicate(timeout=PATIENCE)
 
 
 def _options(name: str, memory: str, shm: str | Path) -> list[str]:
