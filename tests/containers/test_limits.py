@@ -103,6 +103,7 @@ def test_a_smaller_one_takes_none_and_the_disk_does(containers: Containers) -> N
     job = start(containers, SURVIVES_SIGKILL, memory="512m", shm="64m", state=40)
     survives_sigkill(job)
     assert choice(job).startswith("choice: disk 3 /dev/shm leaves 64 MiB, 2 copies of 40 MiB need 80 MiB; ")
+    assert saved(job) == (5, "sigkill")
 
 
 LITTLE = {"memory": "250m", "shm": "1g"}  # room in shared memory, but the limit on memory is for that too
@@ -121,6 +122,7 @@ def test_more_than_the_memory_limit_goes_to_disk(containers: Containers) -> None
     job = start(containers, SURVIVES_SIGKILL, **LITTLE, state=100)
     survives_sigkill(job)
     assert choice(job).startswith("choice: disk 3 the container's memory limit leaves ")
+    assert saved(job) == (5, "sigkill")
 
 
 def test_what_is_made_without_asking_is_killed_for(containers: Containers) -> None:
