@@ -40,7 +40,7 @@ bench-coordination:  ## 10,000 agents; kills and cuts on three nodes beside torc
 
 soak:  ## the long forms of the randomised tests (~30 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
-	@SOAK=1 $(PY) -m pytest tests/unit tests/integration/test_snapshot_kill.py
+	@SOAK=1 $(PY) -m pytest tests/unit tests/simulation tests/integration/test_state_survives.py tests/integration/test_snapshot_kill.py
 
 clean:  ## remove the environments and caches (not runs/)
 	rm -rf .venv* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -59,7 +59,7 @@ class Job:
 
     @property
     def run(self) -> Path:
-        (run,) = self._runs.iterdir()
+        (run,) = (path for path in self._runs.iterdir() if path.name != "checkpoints")
         return run
 
     @property

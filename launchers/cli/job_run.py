@@ -25,6 +25,8 @@ from ma_training.job import (
     make_job_id,
     make_name,
 )
+from ma_training.keeper.keeper import Keeper
+from ma_training.keeper.plan import StatePlan
 from ma_training.observe.incident import Incident, build_incident
 from ma_training.observe.verdict import verdict
 
@@ -115,7 +117,8 @@ class _JobRun:
             from ma_training.agent.many_nodes import ManyNodes
 
             conductor = ManyNodes(self._node, self._on_failed)
-        agent = Agent(job, self._framework, run, self._events, self._say, conductor)
+        keeper = Keeper(_state_plan(job), run.job_id, self._events, self._say)
+        agent = Agent(job, self._framework, run, self._events, self._say, conductor, keeper)
         try:
             result = agent.run()
         except PortTakenError as error:
@@ -197,3 +200,9 @@ class _JobRun:
         where = f"{job.topology.node_name} of {nodes}, " if self._node is not None else ""
         path = os.path.relpath(run.path, job.cwd) if run.path.is_relative_to(job.cwd) else run.path
         self._say(f"{run.job_id}: {where}{workers}; everything about this run is in {path}")
+
+
+def _state_plan(job: JobSpec) -> StatePlan:
+    """The same command, run again by hand, finds what this one has left: name and place, not the run's id."""
+    checkpoints = job.checkpoints or job.run_base / "checkpoints" / job.name
+    return StatePlan(job.snapshot, checkpoints, f"{job.name} {checkpoints}")

@@ -56,6 +56,15 @@ def _switch(text: str) -> bool:
         raise ValueError(f"{text!r} is neither on nor off") from None
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}")
+        return text
+
+    return parse
+
+
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
     wanted = (
         f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
@@ -305,6 +314,21 @@ OPTIONS = (
     ),
     Option("name", "name of the job; by default the script's", _text, "NAME", group=OUTPUT),
     Option("run-dir", "where runs are kept, one directory each", _text, "DIR", "runs", group=OUTPUT),
+    Option(
+        "snapshot",
+        "where training state is kept in memory: auto, shm, disk or off",
+        _one_of("auto", "shm", "disk", "off"),
+        "WHERE",
+        "auto",
+        group=OUTPUT,
+    ),
+    Option(
+        "checkpoint-dir",
+        "where checkpoints are kept (default: RUN-DIR/checkpoints/NAME)",
+        _text,
+        "DIR",
+        group=OUTPUT,
+    ),
     Option("log-dir", "keep the workers' logs here, in torchrun's layout", _text, "DIR", group=OUTPUT),
     Option(
         "log-limit",

@@ -107,6 +107,8 @@ def build_job(
         console=_console(settings, topology),
         role=settings["role"],
         log_limit=settings["log-limit"],
+        snapshot=settings["snapshot"],
+        checkpoints=Path(cwd, settings["checkpoint-dir"]) if settings["checkpoint-dir"] else None,
         filters=(settings["duplicate-stdout-filters"] or (), settings["duplicate-stderr-filters"] or ()),
         job_id=make_name(placement.job_id) if placement.job_id else None,
         stop_signals=settings["signals-to-handle"],

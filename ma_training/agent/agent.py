@@ -21,6 +21,7 @@ from ma_training.job import (
     STDERR,
     STDOUT,
     Attempt,
+    ExitCode,
     Framework,
     JobSpec,
     RunDirectory,
@@ -30,6 +31,7 @@ from ma_training.job import (
     format_size,
     signal_name,
 )
+from ma_training.keeper.keeper import Keeper
 
 from .attempt_run import AttemptOutcome, AttemptRun
 from .conductor import Conductor
@@ -38,10 +40,12 @@ from .log_keeper import LogKeeper
 from .loop import Loop, SignalReader
 from .orphans import become_subreaper, kill_orphans
 from .result import Result
+from .saved_for import cause_of
 from .shim import children_of
 from .shim_handle import ShimHandle
 from .streams import Paths, in_foreground, worker_streams
 
+POLL_EVERY = 0.2  # seconds between looks at what scripts ask the keeper for
 SHOWN_AT_END = 10.0  # seconds that the end waits for a terminal that takes nothing
 
 
@@ -54,13 +58,15 @@ class Agent:
         events: EventLog,
         say: Callable[[str], None],
         conductor: Conductor,
+        keeper: Keeper | None = None,
     ) -> None:
-        """``conductor`` decides on attempts: of this node alone, or of many."""
+        """``conductor`` decides on attempts: of this node alone, or of many. ``keeper`` has the state."""
         self.job, self._framework, self._run = job, framework, run_directory
         self._events, self.say, self._conductor = events, say, conductor
         self.loop = Loop()
+        self._keeper = keeper
         self._console = Console()
-        self._keeper = LogKeeper(job.log_limit, self._on_rotated)
+        self._log_keeper = LogKeeper(job.log_limit, self._on_rotated)
         self._shims: dict[int, ShimHandle] = {}
         self._signals: SignalReader | None = None
         self._older: list[int] = []  # children that were here before us (`sidecar & exec launcher ...`)
@@ -81,10 +87,13 @@ class Agent:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._older = children_of(os.getpid())
         become_subreaper()
+        if self._keeper is not None:
+            self._keeper.open()
         try:
             for rank in self._ranks:
                 self._start_shim(rank)
             self._conductor.run(self)
+            self._finish_keeping()
         finally:
             self._end_shims()
         self.result.ended = time.time()
@@ -94,7 +103,7 @@ class Agent:
         """Signals act as they did before, and what workers have written is shown to its end."""
         if self._signals is not None:
             self._signals.close()
-        self._keeper.close()
+        self._log_keeper.close()
         self._console.close(SHOWN_AT_END)
         self.loop.close()
 
@@ -115,6 +124,9 @@ class Agent:
         streams = {spec.rank: self._streams.paths(self._run, index, spec) for spec in specs}
         self._show(index, specs, streams)
         environ = worker_environment(os.environ)
+        ranks = [spec.rank for spec in specs]
+        if self._keeper is not None:
+            environ |= self._keeper.environ(ranks)
         timeouts = self.job.timeouts
         self.attempt = AttemptRun(
             attempt,
@@ -131,6 +143,7 @@ class Agent:
         try:
             if self.stopped_by:  # it came while there was nothing to stop
                 self.attempt.stop(self.stopped_by)
+            self._poll_keeper(self.attempt, ranks, topology.world_size)
             self.loop.run_until(lambda: self.attempt is None or self.attempt.over)
             outcome = self.attempt.finish()
         finally:
@@ -139,6 +152,8 @@ class Agent:
             self.say(text)
         self._console.forget_all()
         failure = outcome.first_failure
+        if self._keeper is not None and topology.node_rank == 0 and (failure or self.stopped_by):
+            self._keeper.save(ranks, topology.world_size, *cause_of(failure, self.stopped_by))
         self._events.emit(
             "attempt.ended",
             attempt=index,
@@ -148,6 +163,24 @@ class Agent:
             seconds=round(outcome.seconds, 3),
         )
         return outcome
+
+    def _poll_keeper(self, attempt: AttemptRun, ranks: Sequence[int], world_size: int) -> None:
+        if self._keeper is None or self.attempt is not attempt:
+            return
+        self._keeper.poll(ranks, world_size)
+        again = time.monotonic() + POLL_EVERY
+        self.loop.call_at(again, lambda: self._poll_keeper(attempt, ranks, world_size))
+
+    def _finish_keeping(self) -> None:
+        """What the job leaves is on disk before it ends."""
+        if self._keeper is None:
+            return
+        saved = self._keeper.finish(self.result.outcome == "succeeded", self.job.timeouts.grace)
+        if saved is None:
+            return
+        self.result.checkpoint = (saved.step, saved.path)
+        if self.result.outcome == "stopped" and self.stopped_by == signal.SIGTERM:
+            self.result.exit_code = ExitCode.PREEMPTED
 
     def pause(self, seconds: float) -> bool:
         """Waits, unless a signal ends the job meanwhile; says whether to go on."""
@@ -160,7 +193,7 @@ class Agent:
 
     def _show(self, index: int, specs: Sequence[WorkerSpec], streams: Mapping[int, Paths]) -> None:
         """Lets the console follow what the user wants to see."""
-        self._keeper.watch(Path(log) for paths in streams.values() for log in paths.logs)
+        self._log_keeper.watch(Path(log) for paths in streams.values() for log in paths.logs)
         view, job = self.job.console, self.job
         template = view.template(spec.local_rank for spec in specs)
         everything = self._streams.everything(self._run)
@@ -304,8 +337,9 @@ class Agent:
 
     def _kill_orphans(self) -> None:
         """What a shim guarded comes to us when the shim is killed."""
-        ours = (shim.pid for shim in self._shims.values())
-        kill_orphans(keep={*self._older, *self._retired, *ours})
+        ours = [shim.pid for shim in self._shims.values()]
+        savers = self._keeper.pids if self._keeper else []
+        kill_orphans(keep={*self._older, *self._retired, *ours, *savers})
 
 
 def worker_environment(environ: "os._Environ[str]") -> dict[str, str]:

@@ -68,6 +68,7 @@ class Result:
     reason: str | None = None  # why no further attempt was made
     restarts: int = 0  # of the budget; attempts lost to the launcher's own bad luck do not count
     attempts: list[AttemptRecord] = field(default_factory=list)
+    checkpoint: tuple[int, str] | None = None  # step and path of the newest that this run has left
     ours: bool = False  # the exit code is the launcher's own: no worker failed
     root: AttemptRecord | None = None  # with the failure that ended the job, where that was another node's
 
@@ -100,6 +101,7 @@ class Result:
             "restarts": self.restarts,
             "started": self.started,
             "ended": self.ended,
+            "checkpoint": self.checkpoint and {"step": self.checkpoint[0], "path": self.checkpoint[1]},
             "attempts": [attempt.to_json() for attempt in self.attempts],
         }
         return json.dumps(record, indent=2, ensure_ascii=False) + "\n"

@@ -26,6 +26,8 @@ class JobSpec:
     console: ConsoleView = field(default_factory=ConsoleView)
     role: str = "default"
     log_limit: int = 1 << 30  # bytes of one log
+    snapshot: str = "auto"  # where training state is kept: auto, shm, disk or off
+    checkpoints: Path | None = None  # where checkpoints are kept; None: beside the runs, by name
     filters: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # of stdout and stderr lines to be copied
     job_id: str | None = None  # given by the user or a scheduler; else name and time
     stop_signals: tuple[int, ...] = ()  # end the job

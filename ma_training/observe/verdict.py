@@ -31,6 +31,10 @@ def verdict(result: Result, run: RunDirectory, job: JobSpec, incident: Incident 
         lines += _explain(incident, result.reason or "", job.cwd)
     elif result.outcome == "failed" and result.reason:
         lines += _field("what", result.reason, most=3)
+    if result.checkpoint is not None and result.outcome != "succeeded":
+        step, path = result.checkpoint
+        text = f"step {step} is in {_relative(Path(path), job)}: the same command goes on from there"
+        lines += _field("resume", text)
     if result.abandoned:
         lines += _field("careful", "processes of it could not be killed and are still on this node")
     lines += _field("look in", _relative(run.path, job))

@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -176,7 +175,7 @@ def _last_sign(path: Path, lock: int, now: float) -> float:
 
 def _set_aside(path: Path) -> Path:
     """Under another name, at once: to remove a hundred GiB takes seconds, and a fresh agent may come."""
-    gone = path.with_name(f"{_GONE}{path.name[:8]}-{secrets.token_hex(4)}")
+    gone = path.with_name(f"{_GONE}{path.name[:8]}-{os.urandom(4).hex()}")
     path.rename(gone)
     return gone
 
