@@ -2,7 +2,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help demo test lint unit test-nodes test-container bench-launch bench-platforms bench-coordination soak clean
+.PHONY: help demo test lint unit test-nodes test-container bench-launch bench-platforms bench-coordination bench-snapshot soak clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -41,6 +41,10 @@ bench-launch:  ## start, death, restart and stop beside the installed torchrun (
 bench-coordination:  ## 10,000 agents; kills and cuts on three nodes beside torchrun (root; 10 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m benchmarks.coordination
+
+bench-snapshot:  ## what a copy of the state at each step costs, and what it saves (15-20 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m benchmarks.snapshot
 
 soak:  ## the long forms of the randomised tests (~30 min)
 	@tools/venv.sh $(VENV) requirements/test.txt

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ma_training.events import EventLog
 from ma_training.job import format_duration, format_size
-from ma_training.snapshot.directory import JobDirectory, default_root, job_key, sweep
+from ma_training.snapshot.directory import JobDirectory, default_root, sweep
 from ma_training.snapshot.errors import SnapshotError
 
 from . import environment as names
-from .plan import KEEP, StatePlan
+from .plan import KEEP, StatePlan, key_of
 
 if TYPE_CHECKING:
     from .saving import Saving
@@ -63,7 +63,7 @@ class Keeper:
             return
         root, faults = default_root(), []
         for number in range(AGENTS):
-            directory = JobDirectory(root, job_key(f"{self._plan.identity}#{number}"))
+            directory = JobDirectory(root, key_of(self._plan.identity, number))
             try:
                 directory.acquire(self._job)
                 self._directory = directory
