@@ -2,7 +2,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help demo test lint unit test-nodes bench-launch bench-platforms bench-coordination bench-snapshot soak clean
+.PHONY: help demo test lint unit test-nodes test-container bench-launch bench-platforms bench-coordination bench-snapshot soak clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -20,11 +20,15 @@ lint:  ## ruff and mypy
 
 unit:  ## pytest
 	@tools/venv.sh $(VENV) requirements/test.txt
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes"
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes and not container"
 
 test-nodes:  ## several nodes, machines and links that fail (root; 5-8 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m pytest -n 2 -m nodes
+
+test-container:  ## training state in real containers with little memory (podman; 1 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m pytest -n 2 -m container
 
 bench-platforms:  ## how long it takes to find out where a job runs (2 min)
 	@tools/venv.sh $(VENV) requirements/test.txt

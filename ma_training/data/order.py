@@ -10,7 +10,7 @@ def order(samples: int, seed: int, epoch: int, shuffle: bool = True) -> Sequence
     Made of `Random.random` alone: of Python's generators only that one is promised to stay as it is.
 
     >>> order(5, seed=0, epoch=0), order(3, seed=0, epoch=0, shuffle=False)
-    ([3, 2, 1, 4, 0], range(0, 3))
+    ([4, 0, 3, 2, 1], range(0, 3))
     """
     if not shuffle:
         return range(samples)

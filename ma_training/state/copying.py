@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from ctypes import memmove
 from itertools import accumulate
 from typing import Any
 
@@ -10,26 +11,57 @@ from ma_training.snapshot import LeafSpec, Schema, Slot
 from .arrays import raw_bytes, views
 from .flat import Leaves
 
+LARGE = 32 << 10  # bytes; smaller ones PyTorch copies with one thread, and faster in one call for all
+
 
 class Block:
     """The leaves of one component, with where they go to in each slot."""
 
     def __init__(self, leaves: Leaves, offsets: Sequence[int]) -> None:
         self.leaves = leaves
-        pairs = [(spec, at, value) for (spec, value), at in zip(leaves, offsets, strict=True) if spec.nbytes]
-        tensors = [pair for pair in pairs if _is_tensor(pair[2])]
-        self._places = [(spec, at) for spec, at, _ in tensors]
-        self._tensors = [value for *_, value in tensors]
-        self._others = [(at, at + spec.nbytes, value) for spec, at, value in pairs if not _is_tensor(value)]
-        self._targets: dict[int, list[Any]] = {}
+        placed = [(spec, at, value) for (spec, value), at in zip(leaves, offsets, strict=True) if spec.nbytes]
+        self._tensors = [one for one in placed if _is_tensor(one[2])]
+        self._others = [one for one in placed if not _is_tensor(one[2])]
+        self._targets: dict[int, Targets] = {}
 
     def copy(self, slot: Slot, data: memoryview) -> None:
         if self._tensors:
             if slot.number not in self._targets:
-                self._targets[slot.number] = views(data, self._places)
-            _copy_tensors(self._targets[slot.number], self._tensors)
-        for start, end, value in self._others:
-            data[start:end] = raw_bytes(value).cast("B")
+                self._targets[slot.number] = Targets(data, self._tensors)
+            self._targets[slot.number].fill()
+        for spec, at, value in self._others:
+            data[at : at + spec.nbytes] = raw_bytes(value).cast("B")
+
+    def forget(self) -> None:
+        """The views that hold the memory of a file."""
+        self._targets.clear()
+
+
+class Targets:
+    """Tensors over one slot, and those that are copied there.
+
+    PyTorch divides a large copy among its threads, which then wait for each other: where other processes
+    want the cores too, as loaders' workers do, 9 MB were seen to take 128 ms. One thread fills the bus.
+    """
+
+    def __init__(self, data: memoryview, placed: Sequence[tuple[LeafSpec, int, Any]]) -> None:
+        found = list(zip(views(data, [(spec, at) for spec, at, _ in placed]), placed, strict=True))
+        self._large = [
+            (target, target.data_ptr(), spec.nbytes, tensor)
+            for target, (spec, _, tensor) in found
+            if _is_large(spec, tensor)
+        ]
+        small = [(target, tensor) for target, (spec, _, tensor) in found if not _is_large(spec, tensor)]
+        self._small = [target for target, _ in small], [tensor for _, tensor in small]
+
+    def fill(self) -> None:
+        if self._small[0]:
+            _copy_small(*self._small)
+        for target, address, size, tensor in self._large:
+            if tensor.is_contiguous() and not tensor.is_neg():
+                memmove(address, tensor.data_ptr(), size)
+            else:
+                _copy_small([target], [tensor])
 
 
 class Copier:
@@ -63,9 +95,9 @@ class Copier:
             block.copy(slot, data)
 
     def forget(self) -> None:
-        """Of a file that is not written to any more: the views that hold its memory."""
+        """Lets go of a file that is not written to any more."""
         for block in self._blocks:
-            block._targets.clear()
+            block.forget()
 
 
 def _specs(leaves: Leaves) -> list[LeafSpec]:
@@ -77,7 +109,11 @@ def _is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _copy_tensors(targets: list[Any], tensors: list[Any]) -> None:
+def _is_large(spec: LeafSpec, tensor: Any) -> bool:
+    return spec.nbytes >= LARGE and bool(tensor.device.type == "cpu")
+
+
+def _copy_small(targets: list[Any], tensors: list[Any]) -> None:
     import torch
 
     with torch.no_grad():

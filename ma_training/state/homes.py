@@ -1,5 +1,6 @@
 """Where the segments of ranks are: in the agent's directory, or each rank's own where there is no agent."""
 
+import os
 import time
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +51,8 @@ class OwnHome:
             say_here(f"no snapshots: {error}\nhint: TrainingState(..., name=...)")
             self._directory = None
         else:
+            # A loader's workers outlive a killed script by seconds, and a lock is shared with who was forked.
+            os.register_at_fork(after_in_child=self._disown)
             sweep(self._root, age=FORGOTTEN, now=time.time())
 
     def places(self, rank: int) -> list[Path]:
@@ -65,6 +68,10 @@ class OwnHome:
         elif self._directory:
             self._directory.remove()
         self._directory = None
+
+    def _disown(self) -> None:
+        if self._directory:
+            self._directory.release()
 
     def _of(self, rank: int) -> JobDirectory:
         return JobDirectory(self._root, job_key(f"{self._here.identity}#rank{rank}"))

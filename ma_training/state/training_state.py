@@ -76,11 +76,15 @@ class TrainingState:
         a glob of ``include`` and none of ``exclude`` is taken, and the step only where that is all.
         Raises CheckpointError, StateError, and Mismatch, which names each tensor that does not fit.
         """
+        if path is None and (tuple(include) != ("*",) or exclude):
+            raise ValueError("restore(include=, exclude=) choose from a checkpoint that is given: path=")
         started = time.perf_counter()
         place, ranks = self._here(), group()
         with find(place.here, place.home, ranks) as finding:
             restored = self._take(finding, ranks is not None) if finding.source else None
-        if restored is None and path is not None:
+        if path is not None and restored:
+            say(f"{path} is not used: this job has a state of its own")
+        elif path is not None:
             restored = self._take_given(Path(path), include, exclude)
         if ranks:
             ranks.barrier()  # else one commits while another still reads
@@ -161,7 +165,7 @@ class TrainingState:
         if not due or not place.here.writes_shared:
             return
         if place.here.snapshots:
-            (place.here.snapshots / f"save-{self.step}").touch(mode=0o600)
+            _request(place.here.snapshots / f"save-{self.step}", due, self._keep)
         elif place.here.rank == 0:
             place.saver.from_memory(Cause(due))
 
@@ -252,6 +256,13 @@ class TrainingState:
         if restored.skipped:
             say(f"{len(restored.skipped)} left out: {', '.join(restored.skipped[:20])}")
         say(f"step {restored.step} (epoch {restored.epoch}) restored {where}")
+
+
+def _request(path: Path, kind: str, keep: int) -> None:
+    """Asks the agent for a checkpoint; it looks for such files now and then."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(json.dumps({"kind": kind, "keep": keep}))
+    unfinished.rename(path)
 
 
 class _Place:

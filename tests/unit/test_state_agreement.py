@@ -1,0 +1,61 @@
+"""Which state the ranks go on from."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ma_training.state.agreement import Holding, key_of, newest_common, step_of
+from ma_training.state.errors import StateError
+from ma_training.state.surroundings import look_around
+
+KEYS = st.lists(st.integers(0, 9), max_size=3, unique=True)
+HOLDINGS = st.lists(st.builds(Holding, KEYS, KEYS), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "chosen"),
+    [
+        ([], None),
+        ([Holding([], [])], None),
+        ([Holding([10, 11], [10, 11])], 11),
+        ([Holding([10, 11], [10, 11]), Holding([], [9, 10])], 10),  # one was a step behind
+        ([Holding([10, 11], [10, 11]), Holding([], [])], 11),  # a new node
+        ([Holding([], [5]), Holding([7], [7])], 7),  # what one has is of long ago
+        ([Holding([], [4]), Holding([], [4])], None),  # the writer's node is lost
+    ],
+)
+def test_cases(ranks: list[Holding], chosen: int | None) -> None:
+    assert newest_common(ranks) == chosen
+
+
+@given(HOLDINGS)
+def test_it_can_be_had(ranks: list[Holding]) -> None:
+    shared = {key for rank in ranks for key in rank.shared}
+    chosen = newest_common(ranks)
+    assert (chosen in shared) if shared else chosen is None
+    complete = [key for key in shared if all(key in rank.private for rank in ranks if rank.private)]
+    if complete:
+        assert chosen == max(complete)
+
+
+@given(st.integers(0, 1 << 40), st.integers(0, 300), st.integers(0, 1 << 40), st.integers(0, 300))
+def test_keys_are_in_order(step: int, mark: int, other: int, another: int) -> None:
+    assert step_of(key_of(step, mark)) == step
+    if step < other:
+        assert key_of(step, mark) < key_of(other, another)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RANK", "-1"),
+        ("WORLD_SIZE", "two"),
+        ("LAUNCHER_WORKER_SNAPSHOT_MODE", "ram"),
+        ("LAUNCHER_WORKER_RESUME_STEP", "1.5"),
+        ("LAUNCHER_WORKER_DRILL", "{"),
+        ("LAUNCHER_WORKER_DRILL", '{"stop_at": "3"}'),
+    ],
+)
+def test_a_senseless_environment_is_named(name: str, value: str) -> None:
+    with pytest.raises(StateError, match=name):
+        look_around({name: value})
