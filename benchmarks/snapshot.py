@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -50,12 +51,14 @@ class Line:
 
 def main(words: Sequence[str] | None = None) -> int:
     options = _options(words)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     become_subreaper()
     begun = time.monotonic()
     print(f"{platform.platform()} Python {platform.python_version()} {os.cpu_count()} cores", file=sys.stderr)
     sides = [BLOCK, OURS, RESTORE, *(peer for peer in PEERS if _installed(peer))]
     with tempfile.TemporaryDirectory(prefix="snapshot-bench-", ignore_cleanup_errors=True) as root:
-        recorder = Recorder(Path(root))
+        recorder, complete = Recorder(Path(root)), True
         try:
             if "a" in options.only or "b" in options.only:
                 for case in options.cases:
@@ -65,6 +68,9 @@ def main(words: Sequence[str] | None = None) -> int:
                     )
             if "c" in options.only:
                 lost_steps.run(recorder, options.trials)
+        except KeyboardInterrupt:
+            complete = False
+            print("interrupted: what was measured until now follows", file=sys.stderr)
         finally:
             end_all()
     lines = [line for case in options.cases for line in _stalls(recorder, case)]
@@ -77,6 +83,8 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"({time.monotonic() - begun:.0f} s)", file=sys.stderr)
     if options.json is not None:
         options.json.write_text(json.dumps(recorder.raw(), indent=1) + "\n")
+    if not complete:
+        return 130
     return int(any(line.reached == "missed" for line in lines))
 
 
