@@ -41,10 +41,8 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, float):
-        return (
-            (math.isnan(one) and math.isnan(other))
-            or (math.copysign(1, one) == math.copysign(1, other)
-            and one == other)
+        return (math.isnan(one) and math.isnan(other)) or (
+            math.copysign(1, one) == math.copysign(1, other) and one == other
         )
     if isinstance(one, dict):
         return len(one) == len(other) and all(map(same, one.items(), other.items()))
