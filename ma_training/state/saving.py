@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ma_training.checkpoint import (
@@ -20,7 +19,7 @@ from .flat import Flat
 from .homes import Home
 from .live import content
 from .recall import Recollection, Source, recollect
-from .speech import say
+from .speech import say, shown
 from .surroundings import Surroundings
 
 
@@ -89,7 +88,7 @@ class Saver:
         try:
             path = write_checkpoint(here.checkpoints, state)
             library.retain(self._keep)
-            say(f"step {state.step} saved to {_short(path)} ({cause.kind})")
+            say(f"step {state.step} saved to {shown(path)} ({cause.kind})")
         except CheckpointError as error:
             say(f"step {state.step} not saved: {error}")
 
@@ -97,7 +96,3 @@ class Saver:
 def _rank_state(source: Source) -> RankState:
     leaves = [leaf for leaf in source.found.values() if leaf[0].name.startswith("rank/")]
     return RankState({"stamp": source.stamp, "rank": source.rank}, leaves)
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

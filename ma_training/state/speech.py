@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 
 def say(text: str) -> None:
@@ -14,3 +15,8 @@ def say_here(text: str) -> None:
     """On whatever rank this is."""
     sys.stderr.write(f"state: {text}\n")
     sys.stderr.flush()
+
+
+def shown(path: Path) -> str:
+    """Short where it is below the working directory."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -23,7 +23,7 @@ from .memory import Memory
 from .recall import Source, from_disk
 from .restoring import Restored, put_back, put_back_generators, put_back_some
 from .saving import Saver
-from .speech import say, say_here
+from .speech import say, say_here, shown
 from .surroundings import Surroundings, look_around
 
 
@@ -252,7 +252,8 @@ class TrainingState:
             say("nothing to resume: starting at step 0")
             return
         cause = f" ({finding.source.cause})" if finding.source and finding.source.cause else ""
-        where = f"from {restored.source}{cause} in {seconds * 1000:.0f} ms"
+        place = restored.source if restored.source == "memory" else shown(Path(restored.source))
+        where = f"from {place}{cause} in {seconds * 1000:.0f} ms"
         if restored.skipped:
             say(f"{len(restored.skipped)} left out: {', '.join(restored.skipped[:20])}")
         say(f"step {restored.step} (epoch {restored.epoch}) restored {where}")
