@@ -2,7 +2,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help demo test lint unit test-nodes bench-launch bench-platforms bench-coordination soak clean
+.PHONY: help demo test lint unit test-nodes test-container bench-launch bench-platforms bench-coordination bench-snapshot soak clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -20,11 +20,15 @@ lint:  ## ruff and mypy
 
 unit:  ## pytest
 	@tools/venv.sh $(VENV) requirements/test.txt
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes"
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes and not container"
 
 test-nodes:  ## several nodes, machines and links that fail (root; 5-8 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m pytest -n 2 -m nodes
+
+test-container:  ## training state in real containers with little memory (podman; 1 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m pytest -n 2 -m container
 
 bench-platforms:  ## how long it takes to find out where a job runs (2 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
@@ -37,6 +41,10 @@ bench-launch:  ## start, death, restart and stop beside the installed torchrun (
 bench-coordination:  ## 10,000 agents; kills and cuts on three nodes beside torchrun (root; 10 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m benchmarks.coordination
+
+bench-snapshot:  ## what a copy of the state at each step costs, and what it saves (15-20 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m benchmarks.snapshot
 
 soak:  ## the long forms of the randomised tests (~30 min)
 	@tools/venv.sh $(VENV) requirements/test.txt

@@ -150,8 +150,13 @@ class Launcher:
         job.wait()
         return job
 
-    def run_bare(self, *words: str, env: dict[str, str] | None = None) -> Job:
+    def run_bare(self, *words: str, env: dict[str, str] | None = None, timeout: float = PATIENCE) -> Job:
         """Runs a command exactly as given, with no option added."""
+        job = self.start_bare(*words, env=env)
+        job.wait(timeout)
+        return job
+
+    def start_bare(self, *words: str, env: dict[str, str] | None = None) -> Job:
         process = subprocess.Popen(
             [COMMAND, *words],
             cwd=self.directory,
@@ -163,7 +168,6 @@ class Launcher:
         )
         job = Job(process, self.directory, "runs")
         self._jobs.append(job)
-        job.wait()
         return job
 
     def processes(self) -> list[int]:

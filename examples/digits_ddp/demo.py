@@ -36,7 +36,7 @@ def kill_in_second_epoch(runs: Path, job: subprocess.Popen[bytes]) -> None:
     """What a failing machine would do, done by this process, which the launcher knows nothing of."""
     deadline = time.monotonic() + PATIENCE
     while job.poll() is None and time.monotonic() < deadline:
-        for run in runs.glob("*"):
+        for run in runs.glob("digits-*"):
             log = run / "attempt-0" / "node0-rank0.log"
             if log.exists() and "epoch 2 of" in log.read_text() and (pid := find_worker(run, 1)):
                 os.kill(pid, signal.SIGKILL)
@@ -48,7 +48,7 @@ def kill_in_second_epoch(runs: Path, job: subprocess.Popen[bytes]) -> None:
 
 def check(runs: Path, output: Path, exit_code: int) -> list[str]:
     """What is wrong; nothing, if all is well."""
-    (run,) = runs.glob("*")
+    (run,) = runs.glob("digits-*")
     result = json.loads((run / "result.json").read_text())
     trained = json.loads((output / "result.json").read_text()) if (output / "result.json").exists() else {}
     say(f"attempts {len(result['attempts'])}, restarts {result['restarts']}, exit code {exit_code}")

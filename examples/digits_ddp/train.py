@@ -1,12 +1,11 @@
-"""Handwritten digits with DistributedDataParallel: real data, and a checkpoint to resume from.
-
-A plain PyTorch script: it knows nothing of the launcher, and runs under torchrun as well.
+"""Handwritten digits with DistributedDataParallel: real data, and a state that outlives its workers.
 
     launcher --nproc-per-node 2 examples/digits_ddp/train.py --output-path digits-output
+
+Killed in any way, it goes on from the last step; without the launcher (torchrun, plain python) as well.
 """
 
 import argparse
-import itertools
 import json
 import os
 from pathlib import Path
@@ -16,7 +15,10 @@ import torch.distributed as dist
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
+
+from ma_training import TrainingState
+from ma_training.data import ResumableBatchSampler
 
 HELD_OUT = 360  # of 1,797 images: never trained on
 
@@ -43,13 +45,6 @@ def build_model() -> nn.Module:
     )
 
 
-def save(path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Whole or not at all: a kill in the middle leaves the previous checkpoint."""
-    temporary = path.with_suffix(".tmp")
-    torch.save({"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, temporary)
-    os.replace(temporary, path)  # noqa: PTH105  the idiom readers know
-
-
 def accuracy(model: nn.Module, data: TensorDataset) -> float:
     images, labels = data.tensors
     model.eval()
@@ -61,48 +56,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=8, help="of each worker")
-    parser.add_argument("--save-every", type=int, default=20, help="steps between two checkpoints")
     parser.add_argument("--output-path", type=Path, default=Path("digits-output"))
     args = parser.parse_args()
 
     dist.init_process_group()
     rank, local_rank = dist.get_rank(), int(os.environ["LOCAL_RANK"])
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-    args.output_path.mkdir(parents=True, exist_ok=True)
-    checkpoint = args.output_path / "checkpoint.pt"
-
     torch.manual_seed(0)
     train, test = load_data()
     model = build_model().to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    step = resumed = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = resumed = state["step"]
-        if rank == 0:
-            print(f"resumed at step {step}", flush=True)
     ddp = DistributedDataParallel(model)
-    sampler = DistributedSampler(train, seed=0)
-    loader = DataLoader(train, args.batch_size, sampler=sampler)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    batches = ResumableBatchSampler(train, batch_size=args.batch_size, seed=0)
+    loader = DataLoader(train, batch_sampler=batches)
 
-    for epoch in range(step // len(loader), args.epochs):
-        sampler.set_epoch(epoch)
-        done = step - epoch * len(loader)
+    state = TrainingState(model=model, optimizer=optimizer, batches=batches)
+    state.restore()
+    resumed = state.step
+    for epoch in state.epochs(args.epochs):
         if rank == 0:
-            print(f"epoch {epoch + 1} of {args.epochs}, from step {step}", flush=True)
-        for images, labels in itertools.islice(loader, done, None):
+            print(f"epoch {epoch + 1} of {args.epochs}, from step {state.step}", flush=True)
+        for images, labels in loader:
             loss = nn.functional.cross_entropy(ddp(images.to(device)), labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            step += 1
-            if rank == 0 and step % args.save_every == 0:
-                save(checkpoint, step, model, optimizer)
+            state.commit()
 
     if rank == 0:
-        result = {"accuracy": accuracy(model.cpu(), test), "steps": step, "resumed_step": resumed}
+        args.output_path.mkdir(parents=True, exist_ok=True)
+        result = {"accuracy": accuracy(model.cpu(), test), "steps": state.step, "resumed_step": resumed}
         (args.output_path / "result.json").write_text(json.dumps(result))
         print(f"accuracy on {HELD_OUT} held-out digits: {result['accuracy']:.1%}", flush=True)
     dist.destroy_process_group()

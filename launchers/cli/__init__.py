@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("run", "env", "config", "coordinator", "ckpt")
+COMMANDS = ("run", "env", "config", "coordinator", "ckpt", "drill")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,10 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + 13
     except UsageError as error:
-        print(f"launcher: error: {error}", file=sys.stderr)  # noqa: T201
-        if error.hint:
-            print(f"    hint: {error.hint}", file=sys.stderr)  # noqa: T201
-        return 64
+        return error.say()
 
 
 def _open_standard_streams() -> None:
@@ -59,6 +56,10 @@ def _dispatch(words: list[str]) -> int:
         from .ckpt import main as ckpt
 
         return ckpt(words[1:])
+    if words[0] == "drill":
+        from .drill import main as drill
+
+        return drill(words[1:])
     from .settings import HelpAsked
 
     try:

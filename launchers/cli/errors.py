@@ -1,5 +1,7 @@
 """Bad input: said before anything is started, with what was found and what to write."""
 
+import sys
+
 
 class UsageError(Exception):
     """Exit code 64. ``hint`` is the line after it: what to do."""
@@ -7,6 +9,12 @@ class UsageError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def say(self) -> int:
+        """On stderr; returns the exit code."""
+        hint = f"    hint: {self.hint}\n" if self.hint else ""
+        sys.stderr.write(f"launcher: error: {self}\n{hint}")
+        return 64
 
 
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:

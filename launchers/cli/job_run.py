@@ -26,7 +26,7 @@ from ma_training.job import (
     make_name,
 )
 from ma_training.keeper.keeper import Keeper
-from ma_training.keeper.plan import StatePlan
+from ma_training.keeper.plan import StatePlan, identity_of
 from ma_training.observe.incident import Incident, build_incident
 from ma_training.observe.verdict import verdict
 
@@ -203,6 +203,5 @@ class _JobRun:
 
 
 def _state_plan(job: JobSpec) -> StatePlan:
-    """The same command, run again by hand, finds what this one has left: name and place, not the run's id."""
     checkpoints = job.checkpoints or job.run_base / "checkpoints" / job.name
-    return StatePlan(job.snapshot, checkpoints, f"{job.name} {checkpoints}")
+    return StatePlan(job.snapshot, checkpoints, identity_of(job.name, checkpoints))

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from launchers.platforms.environment import Environment, Fact
@@ -28,7 +28,8 @@ from .errors import UsageError
 from .settings import Settings, resolve
 
 
-def main(words: Sequence[str]) -> int:
+def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
+    """``variables``: for the workers, beside the user's own."""
     settings = resolve(words, os.environ, Path.cwd())
     if settings.script is None:
         raise UsageError("no script given", "write launcher [options] train.py [arguments]")
@@ -45,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         job.role,
         settings["bootstrap"],
         settings["virtual-local-rank"],
-        {**starting.variables, **presets.variables()},
+        {**starting.variables, **presets.variables(), **(variables or {})},
         starting.arguments,
     )
     framework = Torch(job.command, job.cwd, options, os.environ)

@@ -86,7 +86,7 @@ def _read_flags(argv: Sequence[str]) -> tuple[dict[str, str], str | None, Sequen
             raise HelpAsked
         if not word.startswith("-") or word == "-":
             return flags, *_script(argv[position - 1 :])
-        option, attached = _find(word)
+        option, attached = find_option(word)
         if option.is_switch:
             if attached is not None:
                 raise UsageError(f"--{option.name} takes no value, but was given {attached!r}")
@@ -106,7 +106,11 @@ def _script(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     return (words[0], words[1:]) if words else (None, ())
 
 
-def _find(word: str) -> tuple[Option, str | None]:
+def find_option(word: str, others: Sequence[str] = ()) -> tuple[Option, str | None]:
+    """An option, and the value attached to it. ``others`` may have been meant as well.
+
+    Raises UsageError where it is none.
+    """
     if not word.startswith("--"):
         option = BY_SHORT.get(word[1:2])
         if option is not None:
@@ -115,7 +119,7 @@ def _find(word: str) -> tuple[Option, str | None]:
     name, _, attached = word[2:].partition("=")
     name = name.replace("_", "-")
     if name not in BY_NAME:
-        meant = nearest(name, list(BY_NAME))
+        meant = nearest(name, [*BY_NAME, *others])
         hint = f"did you mean --{meant}?" if meant else "launcher --help lists all options."
         raise UsageError(f"unknown option --{name}", f"{hint} Options of the script go after the script.")
     return BY_NAME[name], attached if "=" in word else None

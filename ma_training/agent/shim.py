@@ -33,7 +33,7 @@ SIG_IGN = 1
 SHRUGGED_OFF = (13, 25, 1, 2, 3, 10, 12, 15)  # PIPE, XFSZ, HUP, INT, QUIT, USR1, USR2, TERM
 IDLE_MS = 5000  # adopted orphans are reaped, and the agent is checked, at least this often
 LOG_LOST = "log"  # instead of an errno: the worker runs all the same
-WORKER_OOM_SCORE = 500  # the OOM killer takes a worker before the agent, who can say so
+WORKER_OOM_SCORE = 600  # the OOM killer takes a worker before the agent, who can say so
 
 
 def encode(*fields):

@@ -6,6 +6,7 @@ open ─▶ for each attempt: environ ─▶ workers commit ─▶ (request ─�
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections import deque
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ma_training.events import EventLog
 from ma_training.job import format_duration, format_size
-from ma_training.snapshot.directory import JobDirectory, default_root, job_key, sweep
+from ma_training.snapshot.directory import JobDirectory, default_root, sweep
 from ma_training.snapshot.errors import SnapshotError
 
 from . import environment as names
-from .plan import KEEP, StatePlan
+from .plan import KEEP, StatePlan, key_of
 
 if TYPE_CHECKING:
     from .saving import Saving
@@ -62,7 +63,7 @@ class Keeper:
             return
         root, faults = default_root(), []
         for number in range(AGENTS):
-            directory = JobDirectory(root, job_key(f"{self._plan.identity}#{number}"))
+            directory = JobDirectory(root, key_of(self._plan.identity, number))
             try:
                 directory.acquire(self._job)
                 self._directory = directory
@@ -84,18 +85,31 @@ class Keeper:
         }
         if self._directory is not None:
             found[names.SNAPSHOTS] = str(self._directory.path)
-            found[names.DISK] = str(self._plan.checkpoints / ".snapshots")
+            found[names.DISK] = str(self._disk)
             if (step := self._newest(ranks)) is not None:
                 found[names.RESUME_STEP] = str(step)
         return found
 
+    @property
+    def _disk(self) -> Path:
+        """For segments that memory has no room for; made by who needs it."""
+        return self._plan.checkpoints / ".snapshots"
+
+    @property
+    def _places(self) -> list[Path]:
+        return [self._directory.path, self._disk] if self._directory else []
+
+    def _any(self) -> bool:
+        """Some worker has kept a state."""
+        directory = self._directory
+        return directory is not None and (bool(directory.ranks()) or self._disk.exists())
+
     def _newest(self, ranks: Sequence[int]) -> int | None:
-        assert self._directory is not None
-        if not self._directory.ranks():
+        if not self._any():
             return None
         from .stock import Stock  # its imports take 15 ms, which a job without snapshots is spared
 
-        with Stock(self._directory.path, ranks) as stock:
+        with Stock(self._places, ranks) as stock:
             for fault in stock.faults:
                 self._say(f"a snapshot is not used: {fault}")
             return stock.newest()
@@ -104,12 +118,12 @@ class Keeper:
 
     def save(self, ranks: Sequence[int], world_size: int, kind: str, text: str, keep: int = KEEP) -> None:
         """Writes the newest state that all of ``ranks`` have, in the background, one after the other."""
-        if self._directory is None or not self._directory.ranks():
+        if not self._any():
             return
         from .saving import Saving  # as above
         from .stock import Stock
 
-        stock = Stock(self._directory.path, ranks)
+        stock = Stock(self._places, ranks)
         pinned = stock.pin_newest()  # now: the next attempt may be faster than the saver
         if pinned is None or pinned[0] <= self._last_step:
             for state in pinned[1] if pinned else ():
@@ -118,7 +132,7 @@ class Keeper:
         self._last_step = pinned[0]
         order = {
             "path": sys.path,
-            "snapshots": str(self._directory.path),
+            "snapshots": [str(place) for place in self._places],
             "checkpoints": str(self._plan.checkpoints),
             "ranks": list(ranks),
             "step": pinned[0],
@@ -201,8 +215,9 @@ class Keeper:
             return self.saved[-1] if self.saved else None
         if succeeded:
             self._remove_superseded()
-        if succeeded or self.saved or not self._directory.ranks():
+        if succeeded or self.saved or not self._any():
             self._directory.remove()
+            shutil.rmtree(self._disk, ignore_errors=True)
         else:
             self._directory.release()
             self._say(

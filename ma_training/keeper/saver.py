@@ -32,7 +32,7 @@ from ma_training.snapshot.slot import Stored
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    snapshots: str  # directory of the segments
+    snapshots: tuple[str, ...]  # directories of the segments
     checkpoints: str  # directory to write to
     ranks: tuple[int, ...]  # whose states are wanted; those without any are done without
     step: int
@@ -56,7 +56,7 @@ class Outcome:
 def save(order: Order) -> Outcome:
     began = time.monotonic()
     try:
-        with Stock(Path(order.snapshots), order.ranks) as stock:
+        with Stock(map(Path, order.snapshots), order.ranks) as stock:
             found = state_of(order, stock.at(order.step))
             path = write_checkpoint(Path(order.checkpoints), found)
         Library(Path(order.checkpoints)).retain(order.keep)
@@ -96,10 +96,8 @@ def state_of(order: Order, states: dict[int, Stored]) -> CheckpointState:
 
 
 def order_of(record: dict[str, Any]) -> Order:
-    return Order(
-        **{name: value for name, value in record.items() if name != "path"}
-        | {"ranks": tuple(record["ranks"])}
-    )
+    values: dict[str, Any] = {name: value for name, value in record.items() if name != "path"}
+    return Order(**values | {name: tuple(values[name]) for name in ("snapshots", "ranks")})
 
 
 if __name__ == "__main__":

@@ -1,17 +1,29 @@
 """What a node's segments hold: the steps of each rank, and the newest that all of them have."""
 
+import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 
-from ma_training.snapshot.directory import JobDirectory
 from ma_training.snapshot.errors import SnapshotError
 from ma_training.snapshot.segment import Segment
 from ma_training.snapshot.slot import Stored
 
+_SEGMENT = re.compile(r"rank-(0|[1-9][0-9]{0,6})\.snap")
 TRIES = 20  # to pin what a writer may be about to overwrite
 SHARED = "shared/"  # prefix of leaves that all ranks have alike
+
+
+def segments_in(directory: Path) -> dict[int, Path]:
+    """By rank. Links are passed over."""
+    try:
+        with os.scandir(directory) as entries:
+            found = {_SEGMENT.fullmatch(e.name): e.path for e in entries if e.is_file(follow_symlinks=False)}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {int(match[1]): Path(path) for match, path in found.items() if match}
 
 
 def newest_common(steps: Mapping[int, Collection[int]]) -> int | None:
@@ -27,19 +39,22 @@ def newest_common(steps: Mapping[int, Collection[int]]) -> int | None:
 class Stock:
     """Reads the segments of ``ranks``, or of all that have one; ``faults`` says which cannot be read."""
 
-    def __init__(self, directory: Path, ranks: Iterable[int] | None = None) -> None:
-        files = JobDirectory(directory.parent, directory.name)
+    def __init__(self, directories: Iterable[Path], ranks: Iterable[int] | None = None) -> None:
+        """``directories``: in memory first, then on disk, for what memory had no room for."""
         self._segments: dict[int, Segment] = {}
         self.faults: list[str] = []
         wanted = None if ranks is None else set(ranks)
-        for rank in files.ranks():
-            if wanted is not None and rank not in wanted:
-                continue
-            try:
-                self._segments[rank] = Segment.open(files.segment(rank))
-            except (SnapshotError, OSError) as error:
-                self.faults.append(str(error))
+        for directory in directories:
+            for rank, path in segments_in(directory).items():
+                if rank not in self._segments and (wanted is None or rank in wanted):
+                    self._open(rank, path)
         self.refresh()
+
+    def _open(self, rank: int, path: Path) -> None:
+        try:
+            self._segments[rank] = Segment.open(path)
+        except (SnapshotError, OSError) as error:
+            self.faults.append(str(error))
 
     def refresh(self) -> None:
         """Looks again: their writers may live."""

@@ -129,7 +129,8 @@ class JobDirectory:
 
 
 def sweep(root: Path, *, age: float, now: float, keep: Collection[str] = ()) -> list[str]:
-    """Removes the directories whose owners have been dead for ``age`` seconds at ``now``; their keys.
+    """Removes the directories of owners that left nothing, or have been dead for ``age`` seconds at ``now``.
+    Returns their keys.
 
     An owner's last touch counts; where it never touched, the first sweep that finds it dead.
     Raises SnapshotError where ``root`` is not ours to use.
@@ -155,7 +156,8 @@ def _abandoned(path: Path, age: float, now: float) -> Path | None:
         if lock is None:
             return None
         try:
-            return _set_aside(path) if now - _last_sign(path, lock, now) >= age else None
+            empty = not any(_SEGMENT.fullmatch(name) for name in os.listdir(path))
+            return _set_aside(path) if empty or now - _last_sign(path, lock, now) >= age else None
         finally:
             os.close(lock)
 

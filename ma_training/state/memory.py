@@ -85,6 +85,7 @@ class Memory:
     def _make(self, path: Path, schema: Schema, slots: int, step: int, meta: bytes) -> bool:
         # Under another name until a state is in it: a kill in between is not to cost the older one.
         unfinished = path.with_name(f".{path.name}.next")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._segment = Segment.create(
             unfinished,
             schema,
@@ -115,9 +116,14 @@ class Memory:
 
     def _choice(self, need: int) -> Choice:
         shm, disk = room(file_room(self._places[0].parent), memory_limits()), self._here.disk
-        return decide(need, shm, room(file_room(disk)) if disk else None, self._here.mode)
+        return decide(need, shm, room(file_room(_existing(disk))) if disk else None, self._here.mode)
 
     def _give_up(self, why: str) -> None:
         self._off = True
         self.close()
         say_here(f"no snapshots of rank {self._here.rank}: {why}")
+
+
+def _existing(directory: Path) -> Path:
+    """It, or the nearest above it that is there: the same file system."""
+    return next(path for path in (directory, *directory.parents) if path.exists())

@@ -46,7 +46,7 @@ def look_around(
     """Raises StateError for a variable that makes no sense."""
     rank, world = _number(environ, "RANK", 0), _number(environ, "WORLD_SIZE", 1)
     snapshots = _path(environ, "LAUNCHER_WORKER_SNAPSHOTS")
-    script = _script()
+    script, drill = _script(), _drill(environ)
     label = name or environ.get("LAUNCHER_WORKER_JOB") or script.stem or "training"
     checkpoints = _path(environ, "LAUNCHER_WORKER_CHECKPOINTS") or Path.cwd() / "checkpoints" / _file_name(
         label
@@ -63,9 +63,10 @@ def look_around(
         mode=_mode(environ),
         snapshots=snapshots,
         disk=_path(environ, "LAUNCHER_WORKER_SNAPSHOT_DISK"),
-        checkpoints=directory or checkpoints,
+        # A drill touches nothing of the real job.
+        checkpoints=checkpoints if drill else directory or checkpoints,
         resume_step=_optional(environ, "LAUNCHER_WORKER_RESUME_STEP"),
-        drill=_drill(environ),
+        drill=drill,
     )
 
 

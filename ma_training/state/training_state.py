@@ -88,7 +88,10 @@ class TrainingState:
             restored = self._take_given(Path(path), include, exclude)
         if ranks:
             ranks.barrier()  # else one commits while another still reads
-        self._tell(restored, finding, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._tell(restored, finding, seconds)
+        step, where = (restored.step, restored.source) if restored else (0, "")
+        drill.after_restore(place.here, step, where, seconds, self._private())
         return restored
 
     def commit(self, batches: int = 1) -> None:

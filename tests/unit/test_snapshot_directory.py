@@ -219,6 +219,7 @@ def touched(path: Path) -> float:
 
 def test_age_counts_from_the_last_touch(root: Path, directory: JobDirectory) -> None:
     directory.acquire("digits")
+    directory.segment(0).touch()
     os.utime(directory.path / "owner.json", (0, 0))  # it was acquired long ago
     directory.touch()
     die(directory)
@@ -230,6 +231,7 @@ def test_age_counts_from_the_last_touch(root: Path, directory: JobDirectory) -> 
 
 def test_where_it_never_touched_age_counts_from_the_first_sweep(root: Path, directory: JobDirectory) -> None:
     directory.acquire("digits")
+    directory.segment(0).touch()
     die(directory)
     late = touched(directory.path) + 1_000_000  # it may have lived until just now
     assert sweep(root, age=60, now=late) == []
@@ -239,6 +241,7 @@ def test_where_it_never_touched_age_counts_from_the_first_sweep(root: Path, dire
 
 def test_a_fresh_agent_is_given_the_whole_age_again(root: Path, directory: JobDirectory) -> None:
     directory.acquire("digits")
+    directory.segment(0).touch()
     die(directory)
     sweep(root, age=60, now=time.time() - 50)
     directory.acquire("digits")
@@ -250,6 +253,7 @@ def test_some_are_kept(root: Path) -> None:
     for key in (KEY, OTHER):
         directory = JobDirectory(root, key)
         directory.acquire("job")
+        directory.segment(0).touch()
         die(directory)
     later = time.time() + 10
     assert sweep(root, age=5, now=later, keep=[KEY]) == []
@@ -263,9 +267,15 @@ def test_a_half_made_directory_and_what_a_sweeper_left_are_swept(root: Path, dir
     left = root / ".gone-01234567-89abcdef"
     left.mkdir()
     (left / "rank-0.snap").write_text("x")
-    assert sweep(root, age=60, now=time.time()) == []
+    assert sweep(root, age=60, now=time.time()) == [KEY]
     assert not left.exists()
-    assert sweep(root, age=60, now=time.time() + 70) == [KEY]
+
+
+def test_what_holds_no_state_is_swept_at_once(root: Path, directory: JobDirectory) -> None:
+    directory.acquire("digits")
+    assert sweep(root, age=60, now=time.time()) == []
+    die(directory)
+    assert sweep(root, age=60, now=time.time()) == [KEY]
 
 
 def test_what_is_not_ours_is_not_swept(root: Path, directory: JobDirectory) -> None:
