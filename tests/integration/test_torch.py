@@ -82,13 +82,18 @@ print(store.get("key").decode())
 def test_the_example_runs_under_torchrun_too(tmp_path: Path) -> None:
     torchrun = Path(sys.executable).with_name("torchrun")
     words = ["--standalone", "--nproc-per-node", "2", ROOT / "examples/digits_ddp/train.py", "--epochs", "1"]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [torchrun, *words, "--output-path", tmp_path],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            [torchrun, *words, "--output-path", tmp_path],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        # On a busy machine gloo's threads may outlive the interpreter, which aborts then, its work done
+        # (pytorch#190489); torchrun takes that for a failure. The launcher does not.
+        if "terminate called without an active exception" not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "result.json").read_text())["steps"] == 90
