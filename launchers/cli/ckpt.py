@@ -8,9 +8,9 @@ from typing import Any
 
 from ma_training.checkpoint import (
     CheckpointError,
+    CheckpointStore,
     Entry,
     Fault,
-    Library,
     hold,
     is_name,
     read_entry,
@@ -91,7 +91,7 @@ def _ls(paths: Sequence[Path], as_json: bool) -> int:
     directory = paths[0] if paths else DEFAULT
     roots = _roots(directory)
     for root in roots:
-        entries, rejected = Library(root).scan()
+        entries, rejected = CheckpointStore(root).scan()
         if as_json:
             _print_json(map(_record, entries))
             _print_json({"checkpoint": str(bad.path), "damaged": bad.reason} for bad in rejected)
@@ -168,7 +168,7 @@ def _rm(paths: Sequence[Path], force: bool) -> int:
 
 def _check_not_last(root: Path, names: set[str]) -> None:
     """Raises CheckpointError where one of ``names`` is whole, and no other in ``root`` is."""
-    entries = Library(root).entries()
+    entries = CheckpointStore(root).entries()
     if any(not _faults(entry.path)[1] for entry in entries if entry.path.name not in names):
         return
     for entry in entries:
@@ -187,7 +187,7 @@ def _keep(paths: Sequence[Path], flags: dict[str, str]) -> int:
         raise UsageError("--keep N takes one directory, and no --force", "see launcher ckpt --help")
     code = 0
     for root in _roots(paths[0] if paths else DEFAULT):
-        removed, stayed = Library(root).retain(int(text))
+        removed, stayed = CheckpointStore(root).retain(int(text))
         for one in removed:
             _print_removed(one.entry.path, one.freed)
         for one_more in stayed:
@@ -216,7 +216,7 @@ def _checkpoints(path: Path) -> list[Path]:
         if not path.exists():
             raise UsageError(f"there is no {path}", "see launcher ckpt ls")
         return [path]
-    scans = [Library(root).scan() for root in _roots(path)]
+    scans = [CheckpointStore(root).scan() for root in _roots(path)]
     good = [entry.path for entries, _ in scans for entry in entries]
     return good + [bad.path for _, rejected in scans for bad in rejected]
 

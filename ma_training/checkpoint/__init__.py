@@ -1,10 +1,10 @@
 """Training state on disk: written whole or not at all, checked before it is used."""
 
 from .errors import CheckpointError, Mismatch, NotFinite
-from .library import BeingRead, Entry, Library, Rejected, Removed, hold, is_name, read_entry, remove
 from .manifest import Cause, FileRecord, Manifest
 from .reading import Loaded, load
 from .safetensors_file import Leaf, TensorFile, open_file
+from .store import BeingRead, CheckpointStore, Entry, Rejected, Removed, hold, is_name, read_entry, remove
 from .verification import Fault, check_sizes, verify
 from .writer import CheckpointState, RankState, write_checkpoint
 
@@ -13,11 +13,11 @@ __all__ = [
     "Cause",
     "CheckpointError",
     "CheckpointState",
+    "CheckpointStore",
     "Entry",
     "Fault",
     "FileRecord",
     "Leaf",
-    "Library",
     "Loaded",
     "Manifest",
     "Mismatch",

@@ -9,9 +9,9 @@ from typing import Any
 from ma_training.snapshot.leaves import LeafSpec
 
 from .errors import CheckpointError, Mismatch
-from .library import Entry, hold
 from .manifest import STATE, Manifest, rank_file
 from .safetensors_file import TensorFile, open_file
+from .store import Entry, hold
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from ma_training.checkpoint import (
     Cause,
     CheckpointError,
     CheckpointState,
-    Library,
+    CheckpointStore,
     RankState,
     write_checkpoint,
 )
@@ -59,7 +59,7 @@ def save(order: Order) -> Outcome:
         with Stock(map(Path, order.snapshots), order.ranks) as stock:
             found = state_of(order, stock.at(order.step))
             path = write_checkpoint(Path(order.checkpoints), found)
-        Library(Path(order.checkpoints)).retain(order.keep)
+        CheckpointStore(Path(order.checkpoints)).retain(order.keep)
         return Outcome(order.step, str(path), time.monotonic() - began, found.size)
     except CheckpointError as error:
         return Outcome(None, error=str(error))

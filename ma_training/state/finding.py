@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ma_training.checkpoint import CheckpointError, Entry, Library, Rejected, read_entry
+from ma_training.checkpoint import CheckpointError, CheckpointStore, Entry, Rejected, read_entry
 
 from .agreement import Holding, newest_common, step_of
 from .errors import StateError
@@ -64,11 +64,11 @@ def _own_key(here: Surroundings, memory: Recollection) -> int | None:
 
 def _newer_on_disk(here: Surroundings, key: int | None) -> tuple[Entry | None, list[Rejected]]:
     """The newest that is whole, if it is newer than what memory has."""
-    library, in_memory = Library(here.checkpoints), -1 if key is None else step_of(key)
-    entries = library.entries()
+    store, in_memory = CheckpointStore(here.checkpoints), -1 if key is None else step_of(key)
+    entries = store.entries()
     if not entries or entries[0].manifest.step <= in_memory:
         return None, []
-    entry, rejected = library.newest_valid(here.identity)
+    entry, rejected = store.newest_valid(here.identity)
     return (entry if entry and entry.manifest.step > in_memory else None), rejected
 
 

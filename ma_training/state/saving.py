@@ -8,7 +8,7 @@ from ma_training.checkpoint import (
     Cause,
     CheckpointError,
     CheckpointState,
-    Library,
+    CheckpointStore,
     RankState,
     write_checkpoint,
 )
@@ -84,10 +84,10 @@ class Saver:
             leaves=leaves,
             ranks=ranks,
         )
-        library = Library(here.checkpoints)
+        store = CheckpointStore(here.checkpoints)
         try:
             path = write_checkpoint(here.checkpoints, state)
-            library.retain(self._keep)
+            store.retain(self._keep)
             say(f"step {state.step} saved to {shown(path)} ({cause.kind})")
         except CheckpointError as error:
             say(f"step {state.step} not saved: {error}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ma_training.checkpoint import Library, read_entry, verify, write_checkpoint
+from ma_training.checkpoint import CheckpointStore, read_entry, verify, write_checkpoint
 from tests.checkpoints import state, written
 
 PATIENCE = 60  # seconds
@@ -22,14 +22,14 @@ KILL, EIO, ENOSPC = "signal=SIGKILL", "error=EIO", "error=ENOSPC"
 WRITES = ("openat", "write", "fsync", "rename", "mkdir")
 ACTS = {
     "save": "write_checkpoint(root, large(3))",  # and sweeps what a dead writer left
-    "retain": "Library(root).retain(1)",
-    "find": "print(Library(root).newest_valid()[0].manifest.step)",
+    "retain": "CheckpointStore(root).retain(1)",
+    "find": "print(CheckpointStore(root).newest_valid()[0].manifest.step)",
 }
 # Waits until strace has got hold of it, so that only the calls that matter are counted.
 ACTOR = """
 import ctypes, signal, sys
 from pathlib import Path
-from ma_training.checkpoint import CheckpointError, Library, write_checkpoint
+from ma_training.checkpoint import CheckpointError, CheckpointStore, write_checkpoint
 from tests.checkpoints import leaf, state
 
 PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)
@@ -145,7 +145,7 @@ def test_all_is_durable_before_it_is_visible(root: Path) -> None:
 
 def steps(root: Path) -> list[int]:
     """Of the checkpoints that are whole; any other one is a failure."""
-    entries, rejected = Library(root).scan()
+    entries, rejected = CheckpointStore(root).scan()
     assert rejected == []
     assert [fault for entry in entries for fault in verify(entry.path, entry.manifest)] == []
     return [entry.manifest.step for entry in entries]
@@ -162,10 +162,10 @@ def check_hint(root: Path) -> None:
 def check_next_save(root: Path) -> None:
     before = steps(root)
     path = write_checkpoint(root, state(9))
-    entry, rejected = Library(root).newest_valid()
+    entry, rejected = CheckpointStore(root).newest_valid()
     assert (entry, rejected) == (read_entry(path), [])
     assert steps(root) == [9, *before]
-    names = {entry.path.name for entry in Library(root).entries()}
+    names = {entry.path.name for entry in CheckpointStore(root).entries()}
     assert {path.name for path in root.iterdir()} == names | {"latest"}
     assert (root / "latest").read_text() == f"{path.name}\n"
 
@@ -236,7 +236,7 @@ def test_a_disk_that_fails_while_it_is_read(root: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from ma_training.checkpoint import Library, write_checkpoint
+from ma_training.checkpoint import CheckpointStore, write_checkpoint
 from tests.checkpoints import state
 
 root = Path(sys.argv[1])
@@ -244,8 +244,8 @@ print("ready", flush=True)
 sys.stdin.readline()
 for step in range(20):
     write_checkpoint(root, state(step))
-    Library(root).retain(3)
-    entry, _ = Library(root).newest_valid()
+    CheckpointStore(root).retain(3)
+    entry, _ = CheckpointStore(root).newest_valid()
     assert entry is not None and entry.manifest.step >= step
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ma_training.checkpoint import Library, load
+from ma_training.checkpoint import CheckpointStore, load
 from ma_training.snapshot import default_root, job_key
 from tests.support import Job, Launcher, wait_until
 
@@ -45,8 +45,8 @@ def start(launcher: Launcher, body: str, *words: str, **env: str) -> Job:
     return launcher.start("--shutdown-timeout", "10s", *words, "train.py", env=env or None)
 
 
-def library(launcher: Launcher) -> Library:
-    return Library(launcher.directory / "runs" / "checkpoints" / "train")
+def store(launcher: Launcher) -> CheckpointStore:
+    return CheckpointStore(launcher.directory / "runs" / "checkpoints" / "train")
 
 
 def places(launcher: Launcher) -> list[Path]:
@@ -73,7 +73,7 @@ def test_a_killed_worker_resumes_from_memory_and_nothing_is_left(launcher: Launc
     assert "attempt 1 resumes at 5" in job.log(attempt=1) and "attempt 0 resumes at 0" in job.log()
     (saved,) = job.events("checkpoint.saved")
     assert (saved.data["step"], saved.data["cause"]) == (5, "sigkill")
-    assert library(launcher).entries() == []  # it ended well: the same command begins anew
+    assert store(launcher).entries() == []  # it ended well: the same command begins anew
     assert places(launcher) == []
 
 
@@ -94,7 +94,7 @@ def test_the_newest_step_that_all_have_is_saved_when_no_attempt_is_left(launcher
         *("--nproc-per-node", "2", "--max-restarts", "0"),
     )
     assert job.wait() == 1
-    entry, rejected = library(launcher).newest_valid()
+    entry, rejected = store(launcher).newest_valid()
     assert entry is not None and not rejected
     assert (entry.manifest.step, entry.manifest.cause.kind, entry.manifest.world_size) == (2, "exception", 2)
     assert "ValueError: bad luck" in entry.manifest.cause.text
@@ -112,7 +112,7 @@ def test_a_job_that_is_preempted_saves_and_ends_with_75(launcher: Launcher) -> N
     job.wait_log("READY")
     job.signal(signal.SIGTERM)
     assert job.wait() == 75, job.stderr
-    (entry,) = library(launcher).entries()
+    (entry,) = store(launcher).entries()
     assert (entry.manifest.step, entry.manifest.cause.kind) == (7, "sigterm")
 
 
@@ -150,7 +150,7 @@ def test_a_script_asks_for_a_checkpoint(launcher: Launcher) -> None:
         """,
     )
     assert job.wait() == 0, job.stderr
-    (entry,) = library(launcher).entries()  # it was asked for: it stays
+    (entry,) = store(launcher).entries()  # it was asked for: it stays
     assert entry.manifest.cause.kind == "periodic"
 
 
@@ -167,7 +167,7 @@ def test_a_state_with_nan_does_not_replace_the_last_good_one(launcher: Launcher)
         *("--max-restarts", "1"),
     )
     assert job.wait() == 4
-    entry, rejected = library(launcher).newest_valid()
+    entry, rejected = store(launcher).newest_valid()
     assert entry is not None and entry.manifest.step == 1 and not rejected
     assert "no checkpoint was written" in job.stderr and "shared/model" in job.stderr
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ma_training.checkpoint import Library
+from ma_training.checkpoint import CheckpointStore
 from ma_training.snapshot import JobDirectory, default_root, job_key
 
 pytestmark = [pytest.mark.torch, pytest.mark.xdist_group("torch"), pytest.mark.timeout(600)]
@@ -115,7 +115,7 @@ class Script:
         return JobDirectory(default_root(), job_key(f"{identity}#rank0")).path
 
     def checkpoints(self) -> list[tuple[int, str]]:
-        entries = Library(self.directory / "checkpoints" / "train").entries()
+        entries = CheckpointStore(self.directory / "checkpoints" / "train").entries()
         return [(entry.manifest.step, entry.manifest.cause.kind) for entry in entries]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ma_training import TrainingState
-from ma_training.checkpoint import Cause, CheckpointError, Library, Mismatch
+from ma_training.checkpoint import Cause, CheckpointError, CheckpointStore, Mismatch
 from ma_training.snapshot import JobDirectory, Segment, job_key
 from ma_training.state import StateError
 from ma_training.state.components import component
@@ -224,7 +224,7 @@ def base(tmp_path: Path, **components: Any) -> Path:
     state.commit()
     place = state._here()
     place.saver.from_memory(Cause("final"))
-    (entry,) = Library(tmp_path / "saved").entries()
+    (entry,) = CheckpointStore(tmp_path / "saved").entries()
     place.memory.close()
     return entry.path.rename(tmp_path / entry.path.name)
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from ma_training.checkpoint import (
     Cause,
     CheckpointError,
-    Library,
+    CheckpointStore,
     NotFinite,
     RankState,
     making,
@@ -145,7 +145,7 @@ def test_an_interrupted_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 def test_a_hint_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     path = write_checkpoint(tmp_path, state(2))
-    assert Library(tmp_path).newest_valid()[0] == read_entry(path)
+    assert CheckpointStore(tmp_path).newest_valid()[0] == read_entry(path)
     assert sorted(os.listdir(tmp_path)) == ["latest", "step-000000002"]
 
 
@@ -224,4 +224,4 @@ def test_where_files_cannot_be_locked_checkpoints_are_written_and_nothing_is_swe
     (tmp_path / ".tmp-old").mkdir()
     path = write_checkpoint(tmp_path, state(1))
     assert (tmp_path / ".tmp-old").is_dir()
-    assert Library(tmp_path).newest_valid() == (read_entry(path), [])
+    assert CheckpointStore(tmp_path).newest_valid() == (read_entry(path), [])

@@ -12,7 +12,7 @@ from ma_training.checkpoint import (
     BeingRead,
     Cause,
     CheckpointError,
-    Library,
+    CheckpointStore,
     hold,
     read_entry,
     remove,
@@ -24,31 +24,31 @@ from tests.checkpoints import content, cut, flip, state, written
 FEWER = settings(max_examples=settings().max_examples // 5)  # each writes files
 
 
-def reasons(library: Library, identity: str | None = None) -> dict[str, str]:
-    return {bad.path.name: bad.reason for bad in library.newest_valid(identity)[1]}
+def reasons(store: CheckpointStore, identity: str | None = None) -> dict[str, str]:
+    return {bad.path.name: bad.reason for bad in store.newest_valid(identity)[1]}
 
 
 def test_newest_first_whatever_the_hint_says(tmp_path: Path) -> None:
     written(tmp_path, 300, 1000, 5)
     (tmp_path / "latest").write_text("step-000000005")
     write_checkpoint(tmp_path, state(300, cause=Cause("sigterm")))
-    names = [entry.path.name for entry in Library(tmp_path).entries()]
+    names = [entry.path.name for entry in CheckpointStore(tmp_path).entries()]
     assert names == ["step-000001000", "step-000000300-2", "step-000000300", "step-000000005"]
 
 
 def test_what_is_not_there_is_empty_and_what_cannot_be_read_is_not(tmp_path: Path) -> None:
-    assert Library(tmp_path / "nowhere").newest_valid() == (None, [])
+    assert CheckpointStore(tmp_path / "nowhere").newest_valid() == (None, [])
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"cannot read .*Not a directory"):
-        Library(tmp_path / "file").newest_valid()
+        CheckpointStore(tmp_path / "file").newest_valid()
 
 
 def test_other_names_are_passed_over(tmp_path: Path) -> None:
     written(tmp_path, 1)
     for name in ("step-1", "notes", "step-000000001-x", ".tmp-x"):
         (tmp_path / name).mkdir()
-    assert [entry.path.name for entry in Library(tmp_path).entries()] == ["step-000000001"]
-    assert reasons(Library(tmp_path)) == {}
+    assert [entry.path.name for entry in CheckpointStore(tmp_path).entries()] == ["step-000000001"]
+    assert reasons(CheckpointStore(tmp_path)) == {}
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -78,7 +78,7 @@ def test_the_newest_whole_one_is_found_behind_damaged_ones(tmp_path: Path, kind:
     _, good, bad = written(tmp_path, 1, 2, 3)
     damage, said = DAMAGE[kind]
     damage(bad)
-    entry, rejected = Library(tmp_path).newest_valid()
+    entry, rejected = CheckpointStore(tmp_path).newest_valid()
     assert entry == read_entry(good)
     assert [one.path for one in rejected] == [bad]
     assert said in rejected[0].reason
@@ -97,7 +97,7 @@ def test_no_damage_anywhere_is_accepted(data: st.DataObject) -> None:
         else:
             flip(file, data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7)))
         before = read_entry(good)
-        entry, rejected = Library(root).newest_valid()
+        entry, rejected = CheckpointStore(root).newest_valid()
         if entry != before:  # only where a blank of the manifest has become another one
             assert entry is not None
             assert file.name == "manifest.json"
@@ -108,23 +108,23 @@ def test_no_damage_anywhere_is_accepted(data: st.DataObject) -> None:
 
 def test_only_ones_of_the_same_identity_count(tmp_path: Path) -> None:
     ours, _ = written(tmp_path, 1), written(tmp_path, 2, identity="another")
-    library = Library(tmp_path)
-    assert library.newest_valid("digits")[0] == read_entry(ours[0])
-    assert reasons(library, "digits") == {"step-000000002": "is of 'another'"}
-    assert library.newest_valid("nobody")[0] is None
+    store = CheckpointStore(tmp_path)
+    assert store.newest_valid("digits")[0] == read_entry(ours[0])
+    assert reasons(store, "digits") == {"step-000000002": "is of 'another'"}
+    assert store.newest_valid("nobody")[0] is None
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
     good, bad = written(tmp_path, 1, 2)
     (bad / "state.safetensors").rename(tmp_path / "moved")
     (bad / "state.safetensors").symlink_to(tmp_path / "moved")
-    library = Library(tmp_path)
-    assert library.newest_valid()[0] == read_entry(good)
+    store = CheckpointStore(tmp_path)
+    assert store.newest_valid()[0] == read_entry(good)
 
 
 def test_a_file_where_a_directory_is_expected(tmp_path: Path) -> None:
     (tmp_path / "step-000000001").write_text("x")
-    assert "is a file; a checkpoint is a directory" in reasons(Library(tmp_path))["step-000000001"]
+    assert "is a file; a checkpoint is a directory" in reasons(CheckpointStore(tmp_path))["step-000000001"]
 
 
 # --- retention ---
@@ -136,7 +136,7 @@ def names(root: Path) -> list[str]:
 
 def test_the_newest_are_kept(tmp_path: Path) -> None:
     written(tmp_path, 1, 2, 3, 4)
-    removed, stayed = Library(tmp_path).retain(2)
+    removed, stayed = CheckpointStore(tmp_path).retain(2)
     assert [one.entry.manifest.step for one in removed] == [2, 1]
     assert all(one.freed > one.entry.manifest.size for one in removed)  # and the manifest
     assert stayed == []
@@ -147,45 +147,45 @@ def test_the_newest_whole_one_is_kept_behind_damaged_ones(tmp_path: Path) -> Non
     paths = written(tmp_path, 1, 2, 3, 4)
     for path in paths[2:]:
         flip(path / "state.safetensors", -1)
-    Library(tmp_path).retain(1)
+    CheckpointStore(tmp_path).retain(1)
     assert names(tmp_path) == ["latest", "step-000000002", "step-000000003", "step-000000004"]
-    assert Library(tmp_path).newest_valid()[0] == read_entry(paths[1])
+    assert CheckpointStore(tmp_path).newest_valid()[0] == read_entry(paths[1])
 
 
 def test_torn_ones_do_not_count(tmp_path: Path) -> None:
     paths = written(tmp_path, 1, 2, 3, 4)
     cut(paths[2] / "state.safetensors", 10)
-    Library(tmp_path).retain(2)
+    CheckpointStore(tmp_path).retain(2)
     assert names(tmp_path) == ["latest", "step-000000002", "step-000000003", "step-000000004"]
 
 
 def test_nothing_is_removed_where_none_is_whole(tmp_path: Path) -> None:
     for path in written(tmp_path, 1, 2, 3):
         flip(path / "state.safetensors", -1)
-    assert Library(tmp_path).retain(1) == ([], [])
+    assert CheckpointStore(tmp_path).retain(1) == ([], [])
 
 
 def test_what_has_no_good_manifest_is_left_to_people(tmp_path: Path) -> None:
     paths = written(tmp_path, 1, 2, 3)
     (paths[0] / "manifest.json").unlink()
-    Library(tmp_path).retain(1)
+    CheckpointStore(tmp_path).retain(1)
     assert names(tmp_path) == ["latest", "step-000000001", "step-000000003"]
 
 
 def test_keeping_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Library(tmp_path).retain(0)
+        CheckpointStore(tmp_path).retain(0)
 
 
 def test_what_is_being_read_stays(tmp_path: Path) -> None:
     old, _ = written(tmp_path, 1, 2)
-    library = Library(tmp_path)
+    store = CheckpointStore(tmp_path)
     with hold(read_entry(old)):
-        removed, stayed = library.retain(1)
+        removed, stayed = store.retain(1)
         assert removed == []
         assert [(bad.path, "it is being read" in bad.reason) for bad in stayed] == [(old, True)]
         assert verify(old, read_entry(old).manifest) == []
-    assert [one.entry.path for one in library.retain(1)[0]] == [old]
+    assert [one.entry.path for one in store.retain(1)[0]] == [old]
 
 
 def test_several_may_read_at_once(tmp_path: Path) -> None:
@@ -255,12 +255,12 @@ def test_retention_never_takes_what_would_be_resumed_from(shelf: list[tuple[int,
         for path, kind in paths.items():
             if kind != "whole":
                 DAMAGE[kind][0](path)
-        library = Library(root)
-        before, _ = library.newest_valid()
-        whole = [entry.path for entry in library.entries() if paths[entry.path] == "whole"]
-        removed, stayed = library.retain(keep)
+        store = CheckpointStore(root)
+        before, _ = store.newest_valid()
+        whole = [entry.path for entry in store.entries() if paths[entry.path] == "whole"]
+        removed, stayed = store.retain(keep)
         gone = {one.entry.path for one in removed}
-        assert library.newest_valid()[0] == before
+        assert store.newest_valid()[0] == before
         assert {paths[bad.path] for bad in stayed} <= {"a directory for a file"}
         assert before is None or before.path == whole[0]
         assert gone <= set(paths)

@@ -50,7 +50,7 @@ class Removed:
     freed: int  # bytes
 
 
-class Library:
+class CheckpointStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
