@@ -81,7 +81,6 @@ class Keeper:
             names.MODE: self._plan.mode if self._directory else "off",
             names.CHECKPOINTS: str(self._plan.checkpoints),
             names.IDENTITY: self._plan.identity,
-            names.JOB: self._job,
         }
         if self._directory is not None:
             found[names.SNAPSHOTS] = str(self._directory.path)

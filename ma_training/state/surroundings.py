@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from ma_training.keeper import environment as names
 from ma_training.snapshot import Mode
 
 from .errors import StateError
@@ -45,28 +46,26 @@ def look_around(
 ) -> Surroundings:
     """Raises StateError for a variable that makes no sense."""
     rank, world = _number(environ, "RANK", 0), _number(environ, "WORLD_SIZE", 1)
-    snapshots = _path(environ, "LAUNCHER_WORKER_SNAPSHOTS")
-    script, drill = _script(), _drill(environ)
-    label = name or environ.get("LAUNCHER_WORKER_JOB") or script.stem or "training"
-    checkpoints = _path(environ, "LAUNCHER_WORKER_CHECKPOINTS") or Path.cwd() / "checkpoints" / _file_name(
-        label
-    )
+    snapshots = _path(environ, names.SNAPSHOTS)
+    script = _script()
+    label = name or environ.get(names.JOB) or script.stem or "training"
+    # Under a launcher its keeper writes there as well: one place, whatever the script says.
+    given = _path(environ, names.CHECKPOINTS) or directory
     return Surroundings(
         rank=rank,
         world_size=world,
         local_rank=_number(environ, "LOCAL_RANK", 0),
         local_world_size=_number(environ, "LOCAL_WORLD_SIZE", world),
         attempt=_number(environ, "TORCHELASTIC_RESTART_COUNT", 0),
-        job=environ.get("LAUNCHER_WORKER_JOB", label),
-        identity=environ.get("LAUNCHER_WORKER_IDENTITY") or name or f"{script}:{Path.cwd()}",
+        job=environ.get(names.JOB, label),
+        identity=environ.get(names.IDENTITY) or name or f"{script}:{Path.cwd()}",
         name=label,
         mode=_mode(environ),
         snapshots=snapshots,
-        disk=_path(environ, "LAUNCHER_WORKER_SNAPSHOT_DISK"),
-        # A drill touches nothing of the real job.
-        checkpoints=checkpoints if drill else directory or checkpoints,
-        resume_step=_optional(environ, "LAUNCHER_WORKER_RESUME_STEP"),
-        drill=drill,
+        disk=_path(environ, names.DISK),
+        checkpoints=given or Path.cwd() / "checkpoints" / _file_name(label),
+        resume_step=_optional(environ, names.RESUME_STEP),
+        drill=_drill(environ),
     )
 
 
@@ -100,11 +99,11 @@ def _optional(environ: Mapping[str, str], name: str) -> int | None:
 
 
 def _mode(environ: Mapping[str, str]) -> Mode:
-    text = environ.get("LAUNCHER_WORKER_SNAPSHOT_MODE") or "auto"
+    text = environ.get(names.MODE) or "auto"
     for mode in get_args(Mode):
         if text == mode:
             return mode  # type: ignore[no-any-return]
-    raise StateError(f"LAUNCHER_WORKER_SNAPSHOT_MODE={text!r} is none of {', '.join(get_args(Mode))}")
+    raise StateError(f"{names.MODE}={text!r} is none of {', '.join(get_args(Mode))}")
 
 
 def _drill(environ: Mapping[str, str]) -> Mapping[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 from ma_training.checkpoint import Cause, read_entry, verify
 from ma_training.checkpoint.errors import CheckpointError
 from ma_training.data import ResumableBatchSampler
+from ma_training.keeper.environment import REQUEST
 
 from . import drill, generators
 from .alone import Endings
@@ -165,7 +166,7 @@ class TrainingState:
         if not due or not place.here.writes_shared:
             return
         if place.here.snapshots:
-            _request(place.here.snapshots / f"save-{self.step}", due, self._keep)
+            _request(place.here.snapshots / f"{REQUEST}{self.step}", due, self._keep)
         elif place.here.rank == 0:
             place.saver.from_memory(Cause(due))
 

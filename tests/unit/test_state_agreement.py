@@ -1,5 +1,7 @@
 """Which state the ranks go on from."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +61,10 @@ def test_keys_are_in_order(step: int, mark: int, other: int, another: int) -> No
 def test_a_senseless_environment_is_named(name: str, value: str) -> None:
     with pytest.raises(StateError, match=name):
         look_around({name: value})
+
+
+def test_a_launchers_directory_of_checkpoints_wins(tmp_path: Path) -> None:
+    """Its keeper writes there: what a script says is for when there is no launcher."""
+    given, own = tmp_path / "given", tmp_path / "own"
+    assert look_around({"LAUNCHER_WORKER_CHECKPOINTS": str(given)}, directory=own).checkpoints == given
+    assert look_around({}, directory=own).checkpoints == own
