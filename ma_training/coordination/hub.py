@@ -42,7 +42,7 @@ class Hub:
     @property
     def leads(self) -> bool:
         """Or did, when the job ended."""
-        return self.end is not None or not (self.ended.is_set() or self._leader.points)
+        return self.end is not None or (self._leader.leads and not self.ended.is_set())
 
     @property
     def elsewhere(self) -> Elsewhere | None:

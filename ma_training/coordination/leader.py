@@ -94,9 +94,14 @@ class Leader:
         return self._elsewhere is not None
 
     @property
+    def leads(self) -> bool:
+        """A candidate does not yet, and one that points does no more."""
+        return self.won and not self.points
+
+    @property
     def leads_elsewhere(self) -> bool:
         """Not at the job's endpoint, where someone may have to be told."""
-        return self._quorum.successor and self.won and self.phase is not Phase.ENDED
+        return self._quorum.successor and self.leads and self.phase is not Phase.ENDED
 
     @property
     def deadline(self) -> float | None:

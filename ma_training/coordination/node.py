@@ -116,7 +116,8 @@ class Node:
         """Ends the whole job; only where this agent leads."""
         if self._loop is not None:
             for hub in self._hubs:
-                self._loop.call_soon_threadsafe(hub.stop, signal)
+                if hub.leads:  # a candidate has no say in the job of the others
+                    self._loop.call_soon_threadsafe(hub.stop, signal)
 
     def close(self, timeout: float) -> None:
         """Lets what was said last go out, at most ``timeout`` seconds."""

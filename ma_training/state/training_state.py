@@ -50,7 +50,7 @@ class TrainingState:
         """Parts: modules, optimizers, what has state_dict() and load_state_dict(), dicts and lists; None is
         left out. ``every`` and ``checkpoint_every`` count commits, ``keep`` checkpoints. ``name``, by default
         the script's path, is what a later run must have in common with this one; ``directory`` is where
-        checkpoints go. Raises StateError for a part whose state cannot be known.
+        checkpoints go without a launcher. Raises StateError for a part whose state cannot be known.
         """
         if every < 1 or keep < 1 or (checkpoint_every is not None and checkpoint_every < 1):
             raise ValueError("every, checkpoint_every and keep are numbers of at least 1")
