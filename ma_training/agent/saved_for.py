@@ -5,7 +5,7 @@ import signal
 from ma_training.diagnosis import WorkerFailure
 from ma_training.job import signal_name
 
-_SIGNALS = {
+_SIGNALS: dict[int, str] = {
     signal.SIGKILL: "sigkill",
     signal.SIGTERM: "sigterm",
     signal.SIGSEGV: "segfault",
@@ -25,5 +25,5 @@ def cause_of(failure: WorkerFailure | None, stopped_by: int) -> tuple[str, str]:
     if failure.oom:
         return "oom", text
     if failure.status < 0:
-        return _SIGNALS.get(signal.Signals(-failure.status), "signal"), text
+        return _SIGNALS.get(-failure.status, "signal"), text
     return "exception" if failure.error else "exit", text
