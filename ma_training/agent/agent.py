@@ -65,6 +65,7 @@ class Agent:
         self._events, self.say, self._conductor = events, say, conductor
         self.loop = Loop()
         self._keeper = keeper
+        self._kept: tuple[list[int], int] = ([], 1)  # ranks of the last attempt, and of how many
         self._console = Console()
         self._log_keeper = LogKeeper(job.log_limit, self._on_rotated)
         self._shims: dict[int, ShimHandle] = {}
@@ -125,6 +126,7 @@ class Agent:
         self._show(index, specs, streams)
         environ = worker_environment(os.environ)
         ranks = [spec.rank for spec in specs]
+        self._kept = (ranks, topology.world_size)
         if self._keeper is not None:
             environ |= self._keeper.environ(ranks)
         timeouts = self.job.timeouts
@@ -175,6 +177,9 @@ class Agent:
         """What the job leaves is on disk before it ends."""
         if self._keeper is None:
             return
+        if self.result.outcome == "failed" and self.result.exit_code == ExitCode.PREEMPTED:
+            # Cut off from the others, of whom the first, which else saves, may be gone.
+            self._keeper.save(*self._kept, "leader-lost", self.result.reason or "")
         saved = self._keeper.finish(self.result.outcome == "succeeded", self.job.timeouts.grace)
         if saved is None:
             return

@@ -1,6 +1,7 @@
 """The keeper in real jobs: workers commit to segments by hand, and die."""
 
 import os
+import shutil
 import signal
 import textwrap
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 from ma_training.checkpoint import CheckpointStore, load
 from ma_training.snapshot import default_root, job_key
 from tests.support import Job, Launcher, wait_until
+
+from .test_many_nodes import Nodes, nodes, wait_for
+
+__all__ = ["nodes"]
 
 COMMITTER = """
 import json, os, sys, time
@@ -21,7 +26,7 @@ directory = Path(os.environ.get("LAUNCHER_WORKER_SNAPSHOTS", "/nonexistent"))
 path = directory / f"rank-{rank}.snap"
 resume = int(os.environ.get("LAUNCHER_WORKER_RESUME_STEP", "0"))
 leaves = [LeafSpec("rank/rng", "U8", (8,))]
-if rank == 0:
+if os.environ["LOCAL_RANK"] == "0":
     leaves.append(LeafSpec("shared/model", "F32", (1000,)))
 schema = Schema(tuple(leaves))
 segment = Segment.open(path) if path.exists() else Segment.create(path, schema, slots=3, rank=rank)
@@ -207,3 +212,20 @@ def test_a_second_job_of_the_same_name_has_a_place_of_its_own(launcher: Launcher
     (launcher.directory / "end").touch()
     assert (first.wait(), second.wait()) == (0, 0)
     assert places(launcher) == []
+
+
+def test_of_two_nodes_the_survivor_saves_before_it_ends(nodes: Nodes) -> None:
+    """Node 0, which saves for all where it can, is gone with the leader."""
+    nodes.launcher.script(COMMITTER + "commit(6)\nprint('committed', flush=True)\ntime.sleep(60)")
+    first, second = nodes.start_all(2)
+    for rank, job in enumerate((first, second)):
+        wait_for(job, rank, "committed")
+    first.process.kill()
+    assert second.wait(60) == 75, second.stderr
+    entry, _ = CheckpointStore(second._runs / "checkpoints" / "train").newest_valid()
+    assert entry is not None
+    assert (entry.manifest.step, entry.manifest.cause.kind) == (6, "leader-lost")
+    assert "resume   step 6 is in runs1/checkpoints/train/step-000000006" in second.stderr
+    first.wait()
+    left = default_root() / job_key(f"train {first._runs / 'checkpoints' / 'train'}#0")
+    shutil.rmtree(left)  # of an agent that was killed
