@@ -20,7 +20,7 @@ lint:  ## ruff and mypy
 
 unit:  ## pytest
 	@tools/venv.sh $(VENV) requirements/test.txt
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes and not container"
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes and not container and not hangs and not storage"
 
 test-nodes:  ## several nodes, machines and links that fail (root; 5-8 min)
 	@tools/venv.sh $(VENV) requirements/test.txt

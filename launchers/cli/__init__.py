@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+# Each is a module of its name here, with main(words) -> exit code.
 COMMANDS = ("run", "env", "config", "coordinator", "ckpt", "drill")
 
 
@@ -48,31 +49,13 @@ def _dispatch(words: list[str]) -> int:
 
         sys.stdout.write(f"launcher {__version__}\n")
         return 0
-    if words[0] == "config":
-        from .config import main as config
+    from importlib import import_module
 
-        return config(words[1:])
-    if words[0] == "ckpt":
-        from .ckpt import main as ckpt
-
-        return ckpt(words[1:])
-    if words[0] == "drill":
-        from .drill import main as drill
-
-        return drill(words[1:])
     from .settings import HelpAsked
 
+    name = words[0] if words[0] in COMMANDS else "run"
+    command = import_module(f".{name}", __name__)
     try:
-        if words[0] == "env":
-            from .env import main as env
-
-            return env(words[1:])
-        if words[0] == "coordinator":
-            from .coordinator import main as coordinator
-
-            return coordinator(words[1:])
-        from .run import main as run
-
-        return run(words[1:] if words[0] == "run" else words)
+        return command.main(words[1:] if words[0] == name else words)
     except HelpAsked:
         return _dispatch(["--help"])

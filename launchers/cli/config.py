@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import UsageError
-from .options import OPTIONS, show
+from .options import OPTIONS
 from .settings import resolve
+from .values import show
 
 
 def main(words: Sequence[str]) -> int:

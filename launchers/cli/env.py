@@ -12,9 +12,9 @@ from launchers.platforms.placement import Placement, place
 from launchers.platforms.presets import Presets
 
 from .cluster import unresolved
-from .options import show
 from .run import max_restarts, script_of
 from .settings import Settings, resolve
+from .values import show
 
 VERSION = 1
 _LABELS = {

@@ -4,7 +4,8 @@ import textwrap
 
 from ma_training.job import format_size
 
-from .options import OPTIONS, show
+from .options import OPTIONS
+from .values import show
 
 HEAD = """\
 usage: launcher [options] script.py [arguments of the script]
