@@ -1,0 +1,1 @@
+"""Notices hangs and stragglers: evidence is collected, pure rules judge it, stacks explain it."""
