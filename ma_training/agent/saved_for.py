@@ -22,6 +22,8 @@ def cause_of(failure: WorkerFailure | None, stopped_by: int) -> tuple[str, str]:
     if failure is None:
         return "exception", ""
     text = f"rank {failure.rank} {failure.describe()}"
+    if failure.hang:
+        return "hang", text
     if failure.oom:
         return "oom", text
     if failure.status < 0:

@@ -4,7 +4,7 @@ Class first, then time within the node:
 
     0  its own failure: an exception, an exit code, a signal that we did not send
     1  it was handling an exception when we stopped it, which may have been on its way out
-    2  a consequence: it lost a peer
+    2  a consequence: it lost a peer, or waits for one that hangs
     3  it ended because we stopped it
 """
 
@@ -14,6 +14,8 @@ from .failure import WorkerFailure, is_consequence
 
 
 def _kind(failure: WorkerFailure) -> int:
+    if failure.hang == "waiting":
+        return 2
     kind = 3 if failure.by_us else 2 if is_consequence(failure.error) else 0
     return 1 if kind == 0 and failure.error.get("in_flight") else kind
 

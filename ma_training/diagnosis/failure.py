@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ma_training.job import describe_status, exit_code_of
+from ma_training.job import ExitCode, describe_status, exit_code_of
 
 # What a rank says when *another* one is gone. Seen with gloo, NCCL, HCCL, Horovod and torch's store.
 _COMMUNICATION_TYPES = {"DistBackendError", "DistNetworkError", "DistStoreError", "HorovodInternalError"}
@@ -60,6 +60,9 @@ class WorkerFailure:
     memory_limit: int | None = None  # bytes, of the cgroup
     logs: tuple[str, ...] = ()  # paths; none where it wrote to the terminal
     note: str = ""  # what happened, where neither status nor exception says it
+    hang: str = ""  # the watchdog ended it: "stuck", or "waiting" for a peer that was
+    final: bool = False  # the user wants no other attempt after such a failure
+    explanation: tuple[str, ...] = ()  # of a hang: stacks, line by line
 
     def to_record(self) -> dict[str, Any]:
         """For a message to another node. Its times mean nothing there, other than to each other."""
@@ -69,7 +72,8 @@ class WorkerFailure:
     def from_record(cls, record: Mapping[str, Any]) -> "WorkerFailure":
         """Raises ValueError for what is no such record."""
         try:
-            return cls(**{**record, "logs": tuple(record.get("logs", ()))})
+            lists = {name: tuple(record.get(name, ())) for name in ("logs", "explanation")}
+            return cls(**{**record, **lists})
         except TypeError as error:
             raise ValueError(f"no record of a failure: {error}") from None
 
@@ -85,6 +89,8 @@ class WorkerFailure:
     @property
     def exit_code(self) -> int:
         """Its own; for one that we stopped in the middle of an exception, what that would have come to."""
+        if self.hang:
+            return ExitCode.HANG
         if self.error and self.stopped_at is not None and not self.by_us and self.status < 0:
             return 1
         return exit_code_of(self.status)
@@ -107,6 +113,8 @@ class WorkerFailure:
     @property
     def fingerprint(self) -> str:
         """Equal for two failures of one cause. Messages hold addresses and times: they stay out."""
+        if self.hang:
+            return "hang"  # where it stands may differ by a line from one time to the next
         if self.note:
             return self.note
         if self.oom:

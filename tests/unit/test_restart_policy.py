@@ -188,3 +188,38 @@ def test_only_equal_causes_are_called_the_same(history: list[Failure]) -> None:
 
 def rest(failure: Failure) -> tuple[float, int | None, bool, bool]:
     return failure.seconds, failure.steps, failure.external, failure.free
+
+
+def hang(steps: int | None, seconds: float = SHORT) -> Failure:
+    return Failure("hang", seconds, steps, hang=True)
+
+
+def test_the_third_hang_without_progress_is_the_last() -> None:
+    assert isinstance(decide([hang(7)] * 2, 5), Restart)
+    decision = decide([hang(7)] * 3, 5)
+    assert isinstance(decision, GiveUp)
+    assert decision.reason == "3 hangs in a row without progress"
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [hang(7), hang(7), hang(8)],
+        [hang(7), Failure("a", SHORT, 7), hang(7)],
+        [hang(7), hang(8), hang(8)],
+        [hang(None), hang(None), hang(None, LONG)],
+    ],
+)
+def test_hangs_with_progress_between_them_are_not_the_last(failures: list[Failure]) -> None:
+    assert isinstance(decide(failures, 5), Restart)
+
+
+@pytest.mark.parametrize("steps", [0, None])
+def test_hangs_before_the_first_step_are_without_progress(steps: int | None) -> None:
+    assert isinstance(decide([hang(steps)] * 3, 5), GiveUp)
+
+
+def test_a_hang_that_is_to_be_the_last_is() -> None:
+    decision = decide([Failure("hang", SHORT, 7, hang=True, final=True)], 5)
+    assert isinstance(decision, GiveUp)
+    assert "--on-hang stop" in decision.reason
