@@ -187,6 +187,29 @@ OPTIONS = (
     Option(
         "monitor-interval", NO_EFFECT + "deaths are noticed at once", parse_duration, "TIME", group=SURVIVE
     ),
+    Option(
+        "on-hang",
+        "restart, stop (exit code 77), dump (explain it, touch nothing), warn (a word), or off",
+        one_of("restart", "stop", "dump", "warn", "off"),
+        "WHAT",
+        "restart",
+        group=SURVIVE,
+    ),
+    Option(
+        "hang-timeout",
+        "time without a step after which a hang is suspected; by default learned from the job itself",
+        parse_duration,
+        "TIME",
+        group=SURVIVE,
+    ),
+    Option(
+        "collective-timeout",
+        "when the framework itself gives up: what the script gives init_process_group(timeout=)",
+        parse_duration,
+        "TIME",
+        600.0,
+        group=SURVIVE,
+    ),
     Option("name", "name of the job; by default the script's", text, "NAME", group=OUTPUT),
     Option("run-dir", "where runs are kept, one directory each", text, "DIR", "runs", group=OUTPUT),
     Option(

@@ -87,7 +87,11 @@ def build_job(
 ) -> JobSpec:
     """Everything checked that can be before a process is started. Raises UsageError."""
     try:
-        timeouts = Timeouts(grace=settings["shutdown-timeout"])
+        timeouts = Timeouts(
+            grace=settings["shutdown-timeout"],
+            hang=settings["hang-timeout"],
+            collective=settings["collective-timeout"],
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None
     if settings["log-dir"] and Path(settings["log-dir"]).exists() and not Path(settings["log-dir"]).is_dir():
@@ -109,6 +113,7 @@ def build_job(
         role=settings["role"],
         log_limit=settings["log-limit"],
         snapshot=settings["snapshot"],
+        on_hang=settings["on-hang"],
         checkpoints=Path(cwd, settings["checkpoint-dir"]) if settings["checkpoint-dir"] else None,
         filters=(settings["duplicate-stdout-filters"] or (), settings["duplicate-stderr-filters"] or ()),
         job_id=make_name(placement.job_id) if placement.job_id else None,

@@ -28,6 +28,7 @@ class JobSpec:
     log_limit: int = 1 << 30  # bytes of one log
     snapshot: str = "auto"  # where training state is kept: auto, shm, disk or off
     checkpoints: Path | None = None  # where checkpoints are kept; None: beside the runs, by name
+    on_hang: str = "restart"  # what is done about one: restart, dump, stop or warn; off: nobody looks
     filters: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # of stdout and stderr lines to be copied
     job_id: str | None = None  # given by the user or a scheduler; else name and time
     stop_signals: tuple[int, ...] = ()  # end the job

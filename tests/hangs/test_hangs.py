@@ -1,0 +1,57 @@
+"""Every kind of hang, live: noticed, explained, ended, and the job goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import Launcher
+
+SCRIPT = Path(__file__).with_name("hang.py")
+pytestmark = [pytest.mark.hangs, pytest.mark.timeout(180)]
+
+# kind: ranks, whom the watchdog must name, what it must say of where that one is
+KINDS = {
+    "sleep": (2, "sleep (hang.py"),
+    "busy": (2, "busy (hang.py"),
+    "stopped": (2, "stopped"),
+    "gil": (2, "hang.py"),
+    "lock": (2, "lock (hang.py"),
+    "pipe": (2, "pipe (hang.py"),
+    "log_writer": (2, "log_writer (hang.py"),
+    "loader": (2, "data loader"),
+    "skipped": (3, "barrier"),
+    "mismatched": (3, "all_gather"),
+    "uneven": (2, "pipe (hang.py"),
+    "before_init": (2, "pipe (hang.py"),
+    "atexit": (2, "sleep (hang.py"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hang_is_noticed_explained_and_ended(launcher: Launcher, kind: str) -> None:
+    ranks, where = KINDS[kind]
+    job = launcher.start("--nproc-per-node", ranks, "--shutdown-timeout", "2s", SCRIPT, kind)
+    assert job.wait(150) == 0, job.stderr
+    (event,) = job.events("worker.hung")
+    assert event.rank == 1, event
+    assert where in event.data["explanation"], event.data
+    assert "rank 1 hangs" in job.stderr
+    assert job.result["restarts"] == 1
+    assert job.log(1, 1).endswith("trained\n")
+
+
+def test_three_hangs_without_progress_end_the_job(launcher: Launcher) -> None:
+    launcher.script(
+        """
+        import os, torch, time
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        for step in range(20):
+            optimizer.step()
+        time.sleep(1e6)
+        """
+    )
+    job = launcher.start("--max-restarts", "5", "train.py")
+    assert job.wait(150) == 77, job.stderr
+    assert job.result["reason"] == "3 hangs in a row without progress"
+    assert len(job.result["attempts"]) == 3
+    assert "train.py:6" in job.stderr
