@@ -1,0 +1,119 @@
+"""How long a rank that makes no progress may stand as it stands: each sign of life buys time, none for ever.
+
+what is seen of the main thread and its tree         patience
+it is elsewhere in each sample, and CPU or IO moves  without end
+stopped by a signal, while others are not            CONFIRM
+in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
+the same place, nothing moves                        CONFIRM; where nothing is known NOTHING_KNOWN
+the same place, holding the GIL, busy                CONFIRM; where nothing is known LONG_CALL_FACTOR limits
+the same place, busy without the GIL (a long call)   LONG_CALL
+the same place, and output, disk, network, IO        LOG_MOVES, DISK, NETWORK_MOVES, IO_MOVES
+nothing moves, but no one can look                   UNSEEN; where nothing is known NOTHING_KNOWN as well
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from .activity import Activity
+from .figures import (
+    CONFIRM,
+    DEVICE_STEADY,
+    DISK,
+    FIRST_COLLECTIVE,
+    IO_MOVES,
+    LOG_MOVES,
+    LONG_CALL,
+    LONG_CALL_FACTOR,
+    NETWORK_MOVES,
+    NOTHING_KNOWN,
+    UNSEEN,
+)
+from .places import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What holds for all ranks of a suspicion. Times are the job's."""
+
+    now: float
+    since: float  # of the suspicion
+    limit: float
+    known: bool  # the limit was learned, or given
+    network: bool  # bytes move
+    device: bool  # one is at work
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a rank stands. It hangs when it has stood so for as long as it may."""
+
+    kind: str  # "moves", "stopped", "waits", "still", "spins", "calls", "unseen"
+    stood: float  # seconds
+    patience: float  # seconds
+    words: str
+
+    @property
+    def hangs(self) -> bool:
+        return self.stood >= self.patience
+
+
+def standing(activity: Activity, place: Place, around: Surroundings) -> Standing:
+    now = around.now
+    if activity.stopped:
+        stood = now - max(activity.flat_since, around.since)
+        return Standing("stopped", stood, CONFIRM, "is stopped by a signal (state T)")
+    if not place.visible(now):
+        return _unseen(activity, around)
+    if not place.still():
+        return Standing("moves", 0.0, inf, f"was last seen {place}")
+    stood = now - place.since
+    if place.collective:
+        patience = CONFIRM if around.known else FIRST_COLLECTIVE
+        patience = max(patience, _signs(activity, around, collective=True))
+        return Standing("waits", stood, patience, f"waits in {place.collective}, {place}")
+    return _at_one_place(activity, place, around, stood)
+
+
+def _at_one_place(activity: Activity, place: Place, around: Surroundings, stood: float) -> Standing:
+    signs = _signs(activity, around)
+    if not activity.busy(around.now):
+        if around.known:
+            return Standing("still", stood, max(CONFIRM, signs), f"stands still {place}: {_FLAT}")
+        flat = around.now - activity.flat_since
+        return Standing("still", flat, max(NOTHING_KNOWN, signs), f"stands still {place}: {_FLAT}")
+    long_call = max(LONG_CALL, LONG_CALL_FACTOR * around.limit)
+    if place.holds_gil:
+        patience = max(CONFIRM if around.known else long_call, signs)
+        return Standing("spins", stood, patience, f"holds the GIL {place} all the time, busy")
+    return Standing("calls", stood, max(long_call, signs), f"is busy in one call {place}")
+
+
+def _unseen(activity: Activity, around: Surroundings) -> Standing:
+    if activity.busy(around.now):
+        return Standing("moves", 0.0, inf, "is busy, and its stack cannot be seen")
+    flat = around.now - activity.flat_since
+    stood = min(flat, around.now - around.since)
+    if not around.known and flat < NOTHING_KNOWN:
+        stood = 0.0
+    return Standing(
+        "unseen", stood, max(UNSEEN, _signs(activity, around)), f"{_FLAT}; its stack is not known"
+    )
+
+
+def _signs(activity: Activity, around: Surroundings, collective: bool = False) -> float:
+    """Seconds that signs of life buy, even where the stack stays the same."""
+    signs = [0.0]
+    if activity.reads_or_writes(around.now):
+        signs.append(IO_MOVES)
+    if activity.logged_since(around.since):
+        signs.append(LOG_MOVES)
+    if around.network and not collective:
+        signs.append(NETWORK_MOVES)
+    if activity.in_kernel:
+        signs.append(DISK)
+    if around.device and not around.known and not collective:
+        signs.append(DEVICE_STEADY)
+    return max(signs)
+
+
+_FLAT = "no CPU time, no IO, no output"
