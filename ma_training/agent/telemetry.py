@@ -68,6 +68,17 @@ class TelemetryPage:
             section_at=_seconds(slots[Slot.SECTION_NS]),
         )
 
+    def slot(self, index: int) -> int:
+        return self._slots[index] if self._slots[Slot.MAGIC] == MAGIC else 0
+
+    def clear_behind(self) -> None:
+        """What is written next by whoever shares this file begins at the page's end."""
+        os.ftruncate(self._fd, PAGE_SIZE)
+        os.lseek(self._fd, PAGE_SIZE, os.SEEK_SET)
+
+    def behind(self, most: int) -> bytes:
+        return os.pread(self._fd, most, PAGE_SIZE)
+
     def _section(self) -> str:
         name = self._map[SECTION_AT : SECTION_AT + SECTION_SIZE]
         return name.partition(b"\0")[0].decode(errors="ignore")
