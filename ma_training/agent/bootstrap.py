@@ -20,20 +20,27 @@ import mmap
 import os
 import signal
 import time
+from _thread import get_ident
 
 PAGE_SIZE = 65536
 MAGIC = 0x4D41_5452_4149_4E31  # "MATRAIN1"
 ERROR_AT = 4096  # the exception's record, JSON, to the end of the page
+SECTION_AT = 1024  # the name of TrainingState's section, UTF-8, filled up with NUL
+SECTION_SIZE = 64
 
 # Real-time signals: SIGUSR1 and 2 are the user's, and kill a process that has no handler.
 DUMP_SIGNAL = signal.SIGRTMAX - 3  # all threads' stacks to stderr, even while the GIL is held
 RECORD_SIGNAL = signal.SIGRTMAX - 4  # record the exception in flight, if there is one
+STACKS_SIGNAL = signal.SIGRTMAX - 5  # all threads' stacks behind the page, where no log is in the way
+STACKS_FD = 200  # or above: out of the way of a script that closes, or takes, low numbers
+WORKER = "_launcher_worker"  # in sys.modules: what TrainingState tells of itself
 
 
 class Slot:
     """Indices of the page's 64-bit words, native order."""
 
     MAGIC, PID, PHASE, EXIT_CODE, COUNTING, STEPS, ERROR_LENGTH, ERROR_NS, ANSWERED = range(9)
+    STEP_NS, BEATS, BEAT_NS, SECTION_NS, THREAD, STACKS_FD = range(9, 15)  # ..._NS: the monotonic clock
 
 
 class Phase:
@@ -45,11 +52,14 @@ class Account:
 
     def __init__(self, fd):
         self.map = mmap.mmap(fd, PAGE_SIZE)
-        os.close(fd)
+        self.stacks_fd = _move_up(fd)
         self.slots = memoryview(self.map).cast("Q")
         self.pid = self.slots[Slot.PID] = os.getpid()
         self.slots[Slot.PHASE] = Phase.START
+        self.slots[Slot.THREAD] = get_ident()
+        self.slots[Slot.STACKS_FD] = self.stacks_fd
         self.recording = False
+        self.sections = []  # (name, when it was entered), outermost first
         self.slots[Slot.MAGIC] = MAGIC
 
     def enter(self, phase):
@@ -57,7 +67,29 @@ class Account:
             self.slots[Slot.PHASE] = phase
 
     def step(self, *_):
-        self.slots[Slot.STEPS] += 1
+        if os.getpid() == self.pid:
+            self.slots[Slot.STEP_NS] = time.monotonic_ns()
+            self.slots[Slot.STEPS] += 1
+
+    def beat(self):
+        """TrainingState has committed a step."""
+        if os.getpid() == self.pid:
+            self.slots[Slot.BEAT_NS] = time.monotonic_ns()
+            self.slots[Slot.BEATS] += 1
+
+    def enter_section(self, name):
+        self.sections.append((name.encode(errors="replace")[:SECTION_SIZE], time.monotonic_ns()))
+        self.show_section()
+
+    def leave_section(self):
+        self.sections.pop()
+        self.show_section()
+
+    def show_section(self):
+        if os.getpid() == self.pid:
+            name, since = self.sections[-1] if self.sections else (b"", 0)
+            self.slots[Slot.SECTION_NS] = since
+            self.map[SECTION_AT : SECTION_AT + SECTION_SIZE] = name.ljust(SECTION_SIZE, b"\0")
 
     def record(self, error, in_flight=False):
         """Keeps ``error``, newest last; length is written after content, so a reader sees it whole."""
@@ -75,6 +107,27 @@ class Account:
         self.map[ERROR_AT : ERROR_AT + len(text)] = text
         self.slots[Slot.ERROR_NS] = now
         self.slots[Slot.ERROR_LENGTH] = len(text)
+
+
+def _move_up(fd):
+    """The same file under a high number that is closed by exec."""
+    import fcntl
+
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, STACKS_FD)
+    except OSError:  # fewer are allowed (ulimit -n)
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return high
+
+
+def _publish(account):
+    """What TrainingState calls where it finds it; without a launcher it is not there."""
+    worker = type(sys)(WORKER)
+    worker.beat = account.beat
+    worker.enter_section = account.enter_section
+    worker.leave_section = account.leave_section
+    sys.modules[WORKER] = worker
 
 
 def _message(error):
@@ -151,6 +204,7 @@ def _arm(account):
     if not faulthandler.is_enabled():
         faulthandler.enable()
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
+    faulthandler.register(STACKS_SIGNAL, file=account.stacks_fd, all_threads=True)
 
     def record_in_flight(*_):
         # In a `finally` or `except` of the main thread, the exception that it handles.
@@ -220,6 +274,7 @@ def main():
     # Registered before anything else, so it runs after every handler of the user's.
     atexit.register(account.enter, Phase.TEARDOWN)
     sys.meta_path.insert(0, _OptimizerFinder(account))
+    _publish(account)
     _arm(account)
     account.enter(Phase.MAIN)
     code = 0

@@ -39,7 +39,24 @@ def catches_signal(pid: int, number: int) -> bool:
         status = Path(f"/proc/{pid}/status").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return _has_signal(status, "SigCgt", number)
+
+
+def threads_that(pid: int, mask: str, number: int) -> set[int]:
+    """Threads of ``pid`` that have the signal in ``mask``: SigBlk, SigPnd, ShdPnd."""
+    found = set()
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            status = Path(f"/proc/{pid}/task/{thread}/status").read_text(errors="replace")
+            if _has_signal(status, mask, number):
+                found.add(int(thread))
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
+def _has_signal(status: str, mask: str, number: int) -> bool:
     for line in status.splitlines():
-        if line.startswith("SigCgt:"):
+        if line.startswith(f"{mask}:"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False

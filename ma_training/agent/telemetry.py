@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from .bootstrap import ERROR_AT, MAGIC, PAGE_SIZE, Phase, Slot
+from .bootstrap import ERROR_AT, MAGIC, PAGE_SIZE, SECTION_AT, SECTION_SIZE, Phase, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,11 @@ class Telemetry:
     error: dict[str, Any] = field(default_factory=dict)  # an exception's record
     error_at: float | None = None  # when it was raised, seconds of the monotonic clock
     answered: bool = False  # it has been asked for the exception in flight, and has looked
+    step_at: float | None = None  # of the last step, seconds of the monotonic clock, as all of these are
+    beats: int = 0  # commits of TrainingState
+    beat_at: float | None = None
+    section: str = ""  # of TrainingState
+    section_at: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -54,9 +59,29 @@ class TelemetryPage:
             exit_code=slots[Slot.EXIT_CODE] - 1 if slots[Slot.EXIT_CODE] else None,
             steps=slots[Slot.STEPS] if slots[Slot.COUNTING] else None,
             error=self._error(),
-            error_at=slots[Slot.ERROR_NS] / 1e9 if slots[Slot.ERROR_NS] else None,
+            error_at=_seconds(slots[Slot.ERROR_NS]),
             answered=bool(slots[Slot.ANSWERED]),
+            step_at=_seconds(slots[Slot.STEP_NS]),
+            beats=slots[Slot.BEATS],
+            beat_at=_seconds(slots[Slot.BEAT_NS]),
+            section=self._section(),
+            section_at=_seconds(slots[Slot.SECTION_NS]),
         )
+
+    def slot(self, index: int) -> int:
+        return self._slots[index] if self._slots[Slot.MAGIC] == MAGIC else 0
+
+    def clear_behind(self) -> None:
+        """What is written next by whoever shares this file begins at the page's end."""
+        os.ftruncate(self._fd, PAGE_SIZE)
+        os.lseek(self._fd, PAGE_SIZE, os.SEEK_SET)
+
+    def behind(self, most: int) -> bytes:
+        return os.pread(self._fd, most, PAGE_SIZE)
+
+    def _section(self) -> str:
+        name = self._map[SECTION_AT : SECTION_AT + SECTION_SIZE]
+        return name.partition(b"\0")[0].decode(errors="ignore")
 
     def _error(self) -> dict[str, Any]:
         length = self._slots[Slot.ERROR_LENGTH]
@@ -72,3 +97,7 @@ class TelemetryPage:
         self._slots.release()
         self._map.close()
         os.close(self._fd)
+
+
+def _seconds(nanoseconds: int) -> float | None:
+    return nanoseconds / 1e9 if nanoseconds else None

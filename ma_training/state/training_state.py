@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from .restoring import Restored, put_back, put_back_generators, put_back_some
 from .saving import Saver
 from .speech import say, say_here, shown
 from .surroundings import Surroundings, look_around
+
+WORKER = "_launcher_worker"  # what the launcher's watchdog is told through; only in a worker of its
 
 
 class TrainingState:
@@ -106,6 +109,8 @@ class TrainingState:
             self._due = "periodic"
         if not self._section and (self._due or self.step % self._every == 0):
             self._keep_state()
+        if watch := sys.modules.get(WORKER):
+            watch.beat()
         if self._here().here.drill:
             drill.after_commit(self._here().here, self._stamp(), self._shared(), self._private())
 
@@ -132,10 +137,15 @@ class TrainingState:
     def section(self, name: str) -> Iterator[None]:
         """A part of the script that is no training, such as an evaluation: no state is kept meanwhile."""
         outer, self._section = self._section, name
+        watch = sys.modules.get(WORKER)
+        if watch:
+            watch.enter_section(name)
         try:
             yield
         finally:
             self._section = outer
+            if watch:
+                watch.leave_section()
 
     # What follows is not for callers.
 

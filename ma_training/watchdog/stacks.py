@@ -1,0 +1,193 @@
+"""Takes the stacks of all workers at once, within a time, whatever state they are in.
+
+First py-spy reads them from outside, in parallel. Whom it cannot read is asked to print its stacks
+(faulthandler, by a signal), which a process that is stopped, or sits in the kernel, does not do:
+then that is the answer. Nothing here waits for longer than the deadline.
+"""
+
+import os
+import select
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from . import faulthandler_text, pyspy
+from .kernel_state import continue_if_stopped, main_state, problem_of, waits_for
+from .process_tree import state_of
+from .samples import FAULTHANDLER, PY_SPY, Sample, Thread
+
+TIMEOUT = 2.0  # seconds for all of it
+LOOK = 0.005  # seconds between looks for an answer
+MOST_CHILDREN = 32  # processes of a rank, besides the worker, that are looked at
+AT_ONCE = 16  # py-spies
+_SPIES_SHARE = 0.6  # of the time; what is left is for asking
+
+
+class Asked(Protocol):
+    """A worker that can be asked for its stacks by a signal."""
+
+    @property
+    def main_thread(self) -> int: ...
+    def ask(self, pid: int) -> str:
+        """Sends the signal. Returns why that cannot be done, or ''."""
+        ...
+
+    def answer(self, pid: int) -> str | None:
+        """The whole text; None as long as it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A worker, and the processes that it has started."""
+
+    rank: int
+    pid: int
+    asked: Asked | None = None
+    children: Sequence[int] = ()
+
+
+def take(
+    subjects: Sequence[Subject],
+    timeout: float = TIMEOUT,
+    native: bool = False,
+    spy: str | None = None,
+) -> tuple[Sample, ...]:
+    """A sample of each, in their order. ``native``: frames of C too; a process is paused meanwhile.
+
+    ``spy``: the program, '' for none; by default it is looked for.
+    """
+    started = time.monotonic()
+    program = pyspy.find() if spy is None else spy
+    pids = [pid for subject in subjects for pid in _pids(subject)]
+    spied = _spy(program, pids, native, started + timeout * _SPIES_SHARE) if program else {}
+    mute = [subject for subject in subjects if isinstance(spied.get(subject.pid, "not found"), str)]
+    answers = _ask(mute, started + timeout)
+    return tuple(_sample(subject, spied, answers.get(subject.pid), bool(program)) for subject in subjects)
+
+
+def _pids(subject: Subject) -> list[int]:
+    return [subject.pid, *[pid for pid in subject.children if pid != subject.pid][:MOST_CHILDREN]]
+
+
+def _sample(
+    subject: Subject,
+    spied: dict[int, tuple[Thread, ...] | str],
+    answer: tuple[Thread, ...] | str | None,
+    looked: bool,
+) -> Sample:
+    found = spied.get(subject.pid, "")
+    sample = Sample(
+        subject.rank, subject.pid, state=main_state(subject.pid), waits_for=waits_for(subject.pid)
+    )
+    children = tuple(
+        Sample(subject.rank, pid, threads, PY_SPY, "", main_state(pid), waits_for(pid))
+        for pid in _pids(subject)[1:]
+        if isinstance(threads := spied.get(pid, ""), tuple) and threads
+    )
+    sample = replace(sample, children=children)
+    if isinstance(found, tuple):
+        return replace(sample, threads=found, method=PY_SPY)
+    if isinstance(answer, tuple):
+        return replace(sample, threads=answer, method=FAULTHANDLER)
+    why = [f"py-spy: {found}" if looked else "py-spy is not installed", answer or ""]
+    problem = problem_of(subject.pid, sample.state)
+    return replace(sample, problem=problem or f"cannot be looked at ({'; '.join(filter(None, why))})")
+
+
+# --- from outside ---
+
+
+class _Spy:
+    """One py-spy at work. What it writes goes into memory, so that it never waits for us."""
+
+    def __init__(self, program: str, pid: int, native: bool) -> None:
+        self.pid, self._native = pid, native
+        self._running_before = main_state(pid) not in ("T", "t")
+        self._out, self._err = os.memfd_create("stacks-out"), os.memfd_create("stacks-err")
+        self.process = subprocess.Popen(
+            pyspy.command(program, pid, native), stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err
+        )
+        self.pidfd = os.pidfd_open(self.process.pid)
+
+    def result(self) -> tuple[Thread, ...] | str:
+        """Threads, or why there are none. Kills it where it has not ended."""
+        try:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+                if self._native and self._running_before:
+                    continue_if_stopped(self.pid)
+                return "it did not answer in time"
+            if self.process.returncode:
+                return pyspy.reason(_text(self._err))
+            threads = pyspy.parse(_text(self._out), self.pid)
+            return tuple(map(self._with_state, threads)) or "it found no thread"
+        except ValueError as error:
+            return f"its output cannot be read: {error}"
+        finally:
+            for descriptor in (self._out, self._err, self.pidfd):
+                os.close(descriptor)
+
+    def _with_state(self, thread: Thread) -> Thread:
+        return replace(thread, state=state_of(f"/proc/{self.pid}/task/{thread.number}/stat"))
+
+
+def _text(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, size, 0).decode(errors="replace")
+
+
+def _spy(
+    program: str, pids: Iterable[int], native: bool, deadline: float
+) -> dict[int, tuple[Thread, ...] | str]:
+    results: dict[int, tuple[Thread, ...] | str] = {}
+    waiting = list(pids)[::-1]
+    running: dict[int, _Spy] = {}
+    poller = select.poll()
+    while (waiting or running) and time.monotonic() < deadline:
+        while waiting and len(running) < AT_ONCE:
+            pid = waiting.pop()
+            try:
+                spy = _Spy(program, pid, native)
+            except OSError as error:
+                results[pid] = f"{error.strerror}"
+                continue
+            running[spy.pidfd] = spy
+            poller.register(spy.pidfd, select.POLLIN)
+        for pidfd, _ in poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            poller.unregister(pidfd)
+            done = running.pop(pidfd)
+            results[done.pid] = done.result()
+    for late in running.values():
+        results[late.pid] = late.result()
+    return results
+
+
+# --- from inside ---
+
+
+def _ask(subjects: Sequence[Subject], deadline: float) -> dict[int, tuple[Thread, ...] | str]:
+    """Threads, or why there are none, by pid."""
+    results: dict[int, tuple[Thread, ...] | str] = {}
+    asked = {}
+    for subject in subjects:
+        if subject.asked is None:
+            results[subject.pid] = "it cannot be asked"
+        elif why := subject.asked.ask(subject.pid):
+            results[subject.pid] = why
+        else:
+            asked[subject.pid] = subject.asked
+    while asked and time.monotonic() < deadline:
+        for pid, one in list(asked.items()):
+            if (text := one.answer(pid)) is not None:
+                del asked[pid]
+                results[pid] = faulthandler_text.parse(text, one.main_thread) or "it printed no stack"
+            elif main_state(pid) in ("T", "t", "Z", "X", ""):
+                del asked[pid]
+                results[pid] = "it does not run"
+        if asked:
+            time.sleep(LOOK)
+    return results | dict.fromkeys(asked, "it did not answer the signal in time")
