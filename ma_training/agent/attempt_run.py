@@ -3,8 +3,9 @@
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ma_training.devices import memory_limit
 from ma_training.diagnosis import OomCounters, WorkerFailure, is_consequence, read_error_file, root_cause
@@ -19,6 +20,9 @@ from .process_status import catches_signal
 from .shim_handle import ShimHandle
 from .streams import Paths
 from .worker_group import Action, Do, State, WorkerGroup
+
+if TYPE_CHECKING:
+    from .watching import Watching
 
 # How long ranks are given to say what they are dying of, when another one reports a lost peer. Most
 # answer within milliseconds, those that wait in native code do not.
@@ -60,9 +64,11 @@ class AttemptRun:
         events: EventLog,
         say: Callable[[str], None],
         on_failure: Callable[[WorkerFailure], None],
+        watching: "Watching | None" = None,
     ) -> None:
         self._attempt, self._events, self._loop, self._shims = attempt, events, loop, shims
         self._say, self._grace, self._on_failure = say, timeouts.grace, on_failure
+        self._watching = watching
         self._specs = {spec.rank: spec for spec in specs}
         self._streams = streams
         self._pids: dict[int, int] = {}
@@ -80,12 +86,18 @@ class AttemptRun:
             shims[spec.rank].spawn(spec, environ, streams[spec.rank])
 
     @property
+    def index(self) -> int:
+        return self._attempt.index
+
+    @property
     def over(self) -> bool:
         return self.group.over
 
     def finish(self) -> AttemptOutcome:
         """Call when `over`: the outcome, as far as this node knows it."""
         self._deaths.close()
+        if self._watching is not None:
+            self._watching.close()
         if self._timer is not None:
             self._timer.cancel()
         outcome = self._outcome
@@ -110,6 +122,14 @@ class AttemptRun:
         else:
             self.stop(signal.SIGTERM)
 
+    def hung(self, failures: Sequence[WorkerFailure]) -> None:
+        """The watchdog is certain: the attempt ends, and ``failures`` say of what."""
+        if self.group.stopping or self._outcome.failures:
+            return
+        for failure in failures:
+            steps = self._shims[failure.rank].page.read().steps
+            self._fail(replace(failure, steps=steps, logs=self._streams[failure.rank].logs))
+
     def kill(self) -> None:
         self._do(self.group.kill(time.monotonic()))
 
@@ -129,6 +149,8 @@ class AttemptRun:
             self._shims[rank].signal(number, "tree")
 
     def _do(self, actions: Sequence[Action]) -> None:
+        if self._watching is not None and self.group.stopping:
+            self._watching.end()  # who ends is slow at it, now and then
         for action in actions:
             self._do_one(action)
         self._schedule()
@@ -175,6 +197,8 @@ class AttemptRun:
         self._pids[rank] = pid
         self.group.spawned(rank)
         self._deaths.watch(rank, pid)
+        if self._watching is not None:
+            self._watching.started(rank, pid, self._shims[rank].page)
         self._emit("worker.started", rank, pid=pid)
 
     def on_spawn_failed(self, rank: int, error: str, number: int) -> None:
@@ -200,6 +224,8 @@ class AttemptRun:
         now = time.monotonic()
         self._noticed.setdefault(rank, now)
         self._deaths.forget(rank)
+        if self._watching is not None:
+            self._watching.ended(rank)
         well = self._ended_well(rank, status)
         if well and status != 0:
             self._warn_of_late_crash(rank, status)

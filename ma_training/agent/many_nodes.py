@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ma_training.coordination.follower import Begin, Halt, Hold, Word
 from ma_training.coordination.messages import Done, End, Slice
 from ma_training.coordination.node import Node
-from ma_training.diagnosis import WorkerFailure, is_consequence
+from ma_training.diagnosis import WorkerFailure
 from ma_training.job import Topology
 
 from .attempt_run import AttemptOutcome
@@ -74,7 +74,7 @@ class ManyNodes:
 
     def _report(self, failure: WorkerFailure) -> None:
         if not failure.by_us:
-            self._node.worker_failed(failure.to_record(), is_consequence(failure.error))
+            self._node.worker_failed(failure.to_record(), failure.is_consequence)
 
     def _on_orders(self) -> None:
         assert self._agent is not None

@@ -10,13 +10,11 @@ Class first, then time within the node:
 
 from collections.abc import Iterable, Sequence
 
-from .failure import WorkerFailure, is_consequence
+from .failure import WorkerFailure
 
 
 def _kind(failure: WorkerFailure) -> int:
-    if failure.hang == "waiting":
-        return 2
-    kind = 3 if failure.by_us else 2 if is_consequence(failure.error) else 0
+    kind = 3 if failure.by_us else 2 if failure.is_consequence else 0
     return 1 if kind == 0 and failure.error.get("in_flight") else kind
 
 

@@ -61,6 +61,7 @@ class WorkerFailure:
     logs: tuple[str, ...] = ()  # paths; none where it wrote to the terminal
     note: str = ""  # what happened, where neither status nor exception says it
     hang: str = ""  # the watchdog ended it: "stuck", or "waiting" for a peer that was
+    hang_kind: str = ""  # what the catalogue knows it by
     final: bool = False  # the user wants no other attempt after such a failure
     explanation: tuple[str, ...] = ()  # of a hang: stacks, line by line
 
@@ -85,6 +86,11 @@ class WorkerFailure:
     def by_us(self) -> bool:
         """It ended after we had stopped it. An exception that was under way before is its own."""
         return self.stopped_at is not None and self.began >= self.stopped_at
+
+    @property
+    def is_consequence(self) -> bool:
+        """Of another rank's failure, by what it says itself."""
+        return self.hang == "waiting" or is_consequence(self.error)
 
     @property
     def exit_code(self) -> int:

@@ -41,6 +41,7 @@ class Incident:
     evidence: tuple[str, ...]
     traceback: tuple[str, ...]
     log_tail: tuple[str, ...]
+    stacks: tuple[str, ...]  # of what hangs
     diagnosis: Diagnosis | None
     decision: str  # what was done about it
 
@@ -67,6 +68,7 @@ class Incident:
             "evidence": list(self.evidence),
             "traceback": list(self.traceback),
             "log_tail": list(self.log_tail),
+            "stacks": list(self.stacks),
             "diagnosis": asdict(self.diagnosis) if self.diagnosis else None,
             "decision": self.decision,
         }
@@ -99,6 +101,7 @@ def build_incident(job: JobSpec, run: RunDirectory, record: AttemptRecord, decis
         evidence=tuple(_evidence(failure, record.early)),
         traceback=tuple(clean(line) for line in traceback),
         log_tail=tuple(log[-TAIL:]),
+        stacks=tuple(clean(line) for line in failure.explanation),
         diagnosis=diagnose(evidence, load_catalogue()),
         decision=decision,
     )

@@ -46,7 +46,7 @@ def _explain(incident: Incident, reason: str, cwd: str) -> list[str]:
     pid = f", pid {failure.pid}" if failure.pid else ""
     step = f" after {failure.steps} steps" if failure.steps else ""
     lines = _field("what", f"rank {failure.rank} ({incident.node}{pid}) {failure.describe()}{step}", most=3)
-    quoted = list(incident.traceback) or list(incident.log_tail)
+    quoted = list(incident.traceback) or list(incident.stacks[1:]) or list(incident.log_tail)
     lines += [f"           | {line}" for line in _most_telling(quoted, cwd)]
     for text in incident.evidence[:3]:
         lines += _field("evidence", text, most=1)

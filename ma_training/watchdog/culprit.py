@@ -14,9 +14,9 @@ In a hang most ranks wait for the others; the one that does not is the culprit. 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .occupation import Activity, activity_of
 from .flight_recorder import Recorder
 from .grouping import Group, group, spell_ranks
+from .occupation import Activity, activity_of
 from .samples import Sample
 
 

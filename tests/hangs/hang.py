@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 FOREVER = 1e6
 KIND = sys.argv[1]
-STEP = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+STEP = int(sys.argv[2]) if len(sys.argv) > 2 else 150
 RANK, WORLD = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 HANGS = os.environ["LAUNCHER_WORKER_ATTEMPT"] == "0"
 

@@ -1,0 +1,142 @@
+"""Watches one attempt's workers from a thread of its own: nothing that it looks at can hold the agent up.
+
+each second: evidence ─▶ Watch (pure) ─▶ suspicion ─▶ stacks ─▶ Watch ─▶ hang ─▶ explained ─▶ told
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ma_training.watchdog.findings import Finding, Hang
+
+from .loop import Loop
+from .telemetry import TelemetryPage
+
+if TYPE_CHECKING:  # the thread imports them when workers have started: 20 ms that no start waits for
+    from ma_training.watchdog.collect import Collector
+    from ma_training.watchdog.culprit import Explanation
+    from ma_training.watchdog.rules import Watch
+    from ma_training.watchdog.samples import Sample
+    from ma_training.watchdog.stacks import Subject
+
+EVERY = 1.0  # seconds between two looks
+ENDS_WITHIN = 5.0  # seconds that the end waits for the thread
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    finding: Finding
+    explanation: "Explanation | None" = None  # of a hang
+    samples: "tuple[Sample, ...]" = ()  # from which it was made
+
+
+class Watching:
+    """Of one attempt; ``tell`` is called in the agent's loop."""
+
+    def __init__(self, loop: Loop, make_watch: "Callable[[], Watch]", tell: Callable[[Found], None]) -> None:
+        self._loop, self._make_watch, self._tell = loop, make_watch, tell
+        self._workers: dict[int, tuple[int, TelemetryPage]] = {}
+        self._ended: tuple[int, ...] = ()
+        self._changed = True
+        self._lock = threading.Lock()
+        self._collector: Collector | None = None
+        self._found: queue.SimpleQueue[Found] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        loop.add_reader(self._wake, self._on_found)
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread.start()
+
+    # --- for the agent's thread ---
+
+    def started(self, rank: int, pid: int, page: TelemetryPage) -> None:
+        with self._lock:
+            self._workers[rank], self._changed = (pid, page), True
+
+    def ended(self, rank: int) -> None:
+        with self._lock:
+            if self._workers.pop(rank, None):
+                self._ended, self._changed = (*self._ended, rank), True
+
+    def end(self) -> None:
+        """No more is looked at; may be called twice. A look that hangs is left to itself."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self._loop.remove_reader(self._wake)
+            os.close(self._wake)
+
+    def close(self) -> None:
+        """Waits for the thread: telemetry pages may go when it has ended."""
+        self.end()
+        self._thread.join(ENDS_WITHIN)
+
+    def _on_found(self) -> None:
+        os.eventfd_read(self._wake)
+        while not (self._stop.is_set() or self._found.empty()):
+            self._tell(self._found.get())
+
+    # --- in the watchdog's thread ---
+
+    def _run(self) -> None:
+        if self._stop.wait(EVERY):
+            return
+        self._watch = self._make_watch()
+        while not self._stop.is_set():
+            self._look()
+            self._stop.wait(EVERY)
+        if self._collector is not None:
+            self._collector.close()
+
+    def _look(self) -> None:
+        collector = self._collect_from()
+        self._report(self._watch.observe(collector.read(time.monotonic())))
+        due = self._watch.stacks_due
+        if due is not None and time.monotonic() >= due and not self._stop.is_set():
+            from ma_training.watchdog.stacks import take
+
+            samples = take(self._subjects(collector))
+            self._report(self._watch.stacks(time.monotonic(), [sample.stack for sample in samples]))
+
+    def _collect_from(self) -> "Collector":
+        from ma_training.watchdog.collect import Collector, Watched
+
+        with self._lock:
+            if self._collector is None or self._changed:
+                if self._collector is not None:
+                    self._collector.close()
+                self._collector = Collector(
+                    {rank: Watched(pid, page.read) for rank, (pid, page) in self._workers.items()}
+                )
+                self._changed = False
+            return self._collector
+
+    def _subjects(self, collector: "Collector") -> "list[Subject]":
+        from ma_training.watchdog.stacks import Subject
+
+        from .stacks_asked import StacksAsked
+
+        with self._lock:
+            workers = list(self._workers.items())
+        return [
+            Subject(rank, pid, StacksAsked(page), collector.pids(rank)[1:]) for rank, (pid, page) in workers
+        ]
+
+    def _report(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            found = self._explained(finding) if isinstance(finding, Hang) else Found(finding)
+            if not self._stop.is_set():
+                self._found.put(found)
+                os.eventfd_write(self._wake, 1)
+
+    def _explained(self, hang: Hang) -> Found:
+        from ma_training.watchdog.culprit import explain
+        from ma_training.watchdog.stacks import take
+
+        assert self._collector is not None
+        samples = take(self._subjects(self._collector))
+        since = {sample.rank: time.monotonic() - hang.since for sample in samples}
+        return Found(hang, explain(samples, None, since, self._ended), samples)
