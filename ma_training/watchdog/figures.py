@@ -36,6 +36,7 @@ THROTTLED_PACE = 0.25  # a throttled job's clock never runs slower than this
 
 # --- asking for stacks ---
 QUICK, QUICK_FOR, SLOWLY = 1.0, 10.0, 5.0  # every second at first and while nothing moves, else more rarely
+BREATH = 0.5  # between the end of one sample and the next
 STALE = 15.0  # a sample older than this says nothing any more
 
 # --- a rank on its own ---
@@ -57,5 +58,8 @@ NPU_CPU = 5.0  # seconds of CPU time in a round
 SLOW, SLOW_NO_MORE = 1.5, 1.25  # times the median of the peers
 WINDOW, WINDOWS = 30.0, 3  # so long, and so many in a row
 PEERS_REST = 0.7  # share of the time: who works more than this does not wait for a straggler
+WINDOW_STEPS = 3  # in a window at least
+COMPARABLE = 5  # observations in a window in which all ranks have done the same step
+LONG_SECTION = 5.0  # shorter ones are not compared: they are read once a second
 
 HANGS = 3  # without progress between them, and the job is over

@@ -1,14 +1,18 @@
-"""How long a rank that makes no progress may stand as it stands: each sign of life buys time, none for ever.
+"""How long a rank that makes no progress may stand as it stands: each sign of life buys time.
 
-what is seen of the main thread and its tree         patience
-it is elsewhere in each sample, and CPU or IO moves  without end
-stopped by a signal, while others are not            CONFIRM
-in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
-the same place, nothing moves                        CONFIRM; where nothing is known NOTHING_KNOWN
-the same place, holding the GIL, busy                CONFIRM; where nothing is known LONG_CALL_FACTOR limits
-the same place, busy without the GIL (a long call)   LONG_CALL
-the same place, and output, disk, network, IO        LOG_MOVES, DISK, NETWORK_MOVES, IO_MOVES
-nothing moves, but no one can look                   UNSEEN; where nothing is known NOTHING_KNOWN as well
+    what is seen of the main thread and its tree         patience
+    it is elsewhere in each sample, or no one can look
+      and it is busy                                     without end
+    stopped by a signal, while others are not            CONFIRM
+    nothing known, and devices at rest (unknown.py)      none
+    in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
+    the same place, nothing moves                        CONFIRM; where nothing is known NOTHING_KNOWN
+    the same place, holding the GIL, busy                CONFIRM; where nothing is known as a long call
+    the same place, busy without the GIL (a long call)   LONG_CALL
+    the same place, and output, disk, network, IO        LOG_MOVES, DISK, NETWORK_MOVES, IO_MOVES
+    nothing moves, but no one can look                   UNSEEN; where nothing is known NOTHING_KNOWN as well
+
+"Known" is the phase's usual length.
 """
 
 from dataclasses import dataclass
@@ -17,7 +21,6 @@ from math import inf
 from .activity import Activity
 from .figures import (
     CONFIRM,
-    DEVICE_STEADY,
     DISK,
     FIRST_COLLECTIVE,
     IO_MOVES,
@@ -26,6 +29,8 @@ from .figures import (
     LONG_CALL_FACTOR,
     NETWORK_MOVES,
     NOTHING_KNOWN,
+    NPU_CPU,
+    NPU_ROUND,
     UNSEEN,
 )
 from .places import Place
@@ -40,7 +45,8 @@ class Surroundings:
     limit: float
     known: bool  # the limit was learned, or given
     network: bool  # bytes move
-    device: bool  # one is at work
+    device: float = 0.0  # seconds that devices' work buys
+    rest: str = ""  # devices are at rest, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ def standing(activity: Activity, place: Place, around: Surroundings) -> Standing
     if activity.stopped:
         stood = now - max(activity.flat_since, around.since)
         return Standing("stopped", stood, CONFIRM, "is stopped by a signal (state T)")
+    if around.rest and not around.known and activity.cores < NPU_CPU / NPU_ROUND:
+        return Standing("rests", now - activity.flat_since, 0.0, around.rest)
     if not place.visible(now):
         return _unseen(activity, around)
     if not place.still():
@@ -81,7 +89,7 @@ def _at_one_place(activity: Activity, place: Place, around: Surroundings, stood:
             return Standing("still", stood, max(CONFIRM, signs), f"stands still {place}: {_FLAT}")
         flat = around.now - activity.flat_since
         return Standing("still", flat, max(NOTHING_KNOWN, signs), f"stands still {place}: {_FLAT}")
-    long_call = max(LONG_CALL, LONG_CALL_FACTOR * around.limit)
+    long_call = _long_call(around)
     if place.holds_gil:
         patience = max(CONFIRM if around.known else long_call, signs)
         return Standing("spins", stood, patience, f"holds the GIL {place} all the time, busy")
@@ -111,9 +119,13 @@ def _signs(activity: Activity, around: Surroundings, collective: bool = False) -
         signs.append(NETWORK_MOVES)
     if activity.in_kernel:
         signs.append(DISK)
-    if around.device and not around.known and not collective:
-        signs.append(DEVICE_STEADY)
+    if around.device and not collective:
+        signs.append(_long_call(around) if around.known else around.device)
     return max(signs)
+
+
+def _long_call(around: Surroundings) -> float:
+    return max(LONG_CALL, LONG_CALL_FACTOR * around.limit)
 
 
 _FLAT = "no CPU time, no IO, no output"

@@ -16,12 +16,14 @@ from enum import Enum, auto
 from .activity import Activity
 from .clock import JobClock
 from .evidence import Evidence, RankEvidence, Stack
-from .figures import AHEAD, NETWORK_FLAT, NOTHING_KNOWN, QUICK, QUICK_FOR, RECENT, SLOWLY
+from .figures import AHEAD, BREATH, NETWORK_FLAT, NOTHING_KNOWN, QUICK, QUICK_FOR, RECENT, SLOWLY
 from .findings import Cleared, Finding, Hang, Straggler, Suspect
 from .learning import END, Learned
 from .patience import Standing, Surroundings, standing
 from .places import Place
 from .progress import Progress
+from .stragglers import Stragglers
+from .unknown import GuideRule, NpuRule
 
 __all__ = ["Cleared", "Finding", "Hang", "State", "Straggler", "Suspect", "Watch"]
 
@@ -49,6 +51,7 @@ class Watch:
         self._suspects: tuple[int, ...] = ()
         self._since = 0.0  # of the suspicion
         self._network, self._network_at = 0, float("-inf")
+        self._guide, self._npus, self._stragglers = GuideRule(), NpuRule(), Stragglers()
 
     # --- what happened ---
 
@@ -63,7 +66,9 @@ class Watch:
             findings.append(self._clear())
         if self.state is not State.HUNG and not paused:
             findings += self._suspect()
-        return findings + (self._judge() if not paused else [])
+        if not paused:
+            findings += self._judge() + self._stragglers.observe(evidence)
+        return findings
 
     def stacks(self, at: float, samples: Sequence[Stack]) -> list[Finding]:
         """One sample of all ranks that could be looked at, taken at ``at`` on the monotonic clock."""
@@ -75,7 +80,8 @@ class Watch:
                 self._places.setdefault(stack.rank, Place()).see(stack, now)
         findings = self._judge(now)
         if self.state is State.SUSPECT:
-            self.stacks_due = at + self._interval(now)
+            asked = at if self.stacks_due is None else self.stacks_due
+            self.stacks_due = max(asked + self._interval(now), at + BREATH)
         return findings
 
     # --- what is known ---
@@ -93,6 +99,8 @@ class Watch:
         if passed > 0 and (evidence.network - self._network) / passed >= NETWORK_FLAT:
             self._network_at = self._clock.now
         self._network = evidence.network
+        self._guide.update(evidence, self._clock.now)
+        self._npus.update(evidence, self._clock.now)
         return moved
 
     def _update_rank(self, rank: RankEvidence, at: float) -> bool:
@@ -163,8 +171,9 @@ class Watch:
             self._since,
             self._limit(phase),
             self.learned.limit(phase) is not None,
-            now - self._network_at < RECENT,
-            False,
+            network=now - self._network_at < RECENT,
+            device=self._guide.utilisation.patience(),
+            rest=self._guide.rests() or self._npus.rests(),
         )
         return standing(self._activity[number], self._places.get(number, Place()), around)
 
