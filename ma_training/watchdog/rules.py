@@ -67,7 +67,8 @@ class Watch:
         if self.state is not State.HUNG and not paused:
             findings += self._suspect()
         if not paused:
-            findings += self._judge() + self._stragglers.observe(evidence)
+            findings += self._judge()
+            findings += self._stragglers.observe(evidence)
         return findings
 
     def stacks(self, at: float, samples: Sequence[Stack]) -> list[Finding]:

@@ -2,11 +2,11 @@
 
     pace       steps a second: where ranks do not wait for each other
     lateness   who does the same step later: where an all-reduce is asynchronous (NCCL), its dispatch shows it
-    waking     share of the time with a running thread: where those who wait sleep (gloo), the slow one does not
+    waking     share of the time with a running thread: where who waits sleeps (gloo), the slow one does not
     sections   how long the same section took
 
-All are expressed as one factor: a rank's time for its own work in a step, over the median of its peers'. Where
-ranks spin while they wait, and read a result at each step, none of them shows anything.
+All are expressed as one factor: a rank's time for its own work in a step, over the median of its peers'.
+Where ranks spin while they wait, and read a result at each step, none of them shows anything.
 """
 
 from collections.abc import Mapping

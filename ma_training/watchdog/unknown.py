@@ -1,8 +1,8 @@
 """What devices say where steps cannot be counted. Both rules are others'; neither ends a job alone.
 
-The guide's (ModelArts), in two stages: IO of all processes unchanged over several periods; then utilisation, whose
-variance and median show whether it changes. Here "unchanged" is said only of devices at rest: one that is fully
-used, evenly, may spin in a collective or train well, and buys time instead (`patience`).
+The guide's (ModelArts), in two stages: IO of all processes unchanged over several periods; then utilisation,
+whose variance and median show whether it changes. Here "unchanged" is said only of devices at rest: one that
+is fully used, evenly, may spin in a collective or train well, and buys time instead (`patience`).
 
 MindCluster's, for NPUs: five rounds of a minute with AICore, memory, RoCE and CPU time at rest.
 
@@ -53,7 +53,7 @@ class Utilisation:
         )
 
     def patience(self) -> float:
-        """Seconds that the devices' work buys: 0 at rest, DEVICE_STEADY used evenly and fully, else no end."""
+        """Seconds that the devices' work buys: at rest 0, fully and evenly used DEVICE_STEADY, else no end."""
         return max((_worth(seen) for seen in self._seen.values()), default=0.0)
 
 
