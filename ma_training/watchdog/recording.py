@@ -71,11 +71,11 @@ def _entry(number: int, data: dict[str, Any]) -> Entry:
             return Stacks(_number(data["at"]), tuple(_read_stack(stack) for stack in data["stacks"]))
         ranks = tuple(_make(RankEvidence, rank) for rank in data.pop("ranks"))
         devices = tuple(_make(DeviceEvidence, device) for device in data.pop("devices", ()))
-        return _make(Evidence, data | {"ranks": ranks, "devices": devices})
+        evidence: Evidence = _make(Evidence, data | {"ranks": ranks, "devices": devices})
     except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise RecordingError(
-            f"line {number} of a recording: found {error}, expected evidence or stacks"
-        ) from error
+        text = f"line {number} of a recording: found {error}, expected evidence or stacks"
+        raise RecordingError(text) from error
+    return evidence
 
 
 def _parse(number: int, line: str) -> dict[str, Any]:
@@ -140,10 +140,8 @@ def _stack(stack: Stack) -> dict[str, Any]:
 
 
 def _read_stack(data: dict[str, Any]) -> Stack:
-    frames = tuple(
-        Frame(str(function), str(file), int(line)) for function, file, line in data.pop("frames", ())
-    )
-    stack: Stack = _make(Stack, data | {"frames": frames})
+    frames = [Frame(str(function), str(file), int(line)) for function, file, line in data.pop("frames", ())]
+    stack: Stack = _make(Stack, data | {"frames": tuple(frames)})
     return stack
 
 

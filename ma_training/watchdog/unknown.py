@@ -53,7 +53,7 @@ class Utilisation:
         )
 
     def patience(self) -> float:
-        """Seconds that the devices' work buys: at rest 0, fully and evenly used DEVICE_STEADY, else no end."""
+        """Seconds that the devices' work buys: 0 at rest, DEVICE_STEADY fully and evenly used, else inf."""
         return max((_worth(seen) for seen in self._seen.values()), default=0.0)
 
 
