@@ -40,6 +40,10 @@ class Activity:
     def busy(self, now: float) -> bool:
         return now - self._cpu_at < RECENT
 
+    def without_cpu(self, now: float) -> float:
+        """For how many seconds no CPU time has been used."""
+        return now - self._cpu_at
+
     def reads_or_writes(self, now: float) -> bool:
         return now - self._io_at < RECENT
 

@@ -8,7 +8,8 @@
     in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
     the same place, nothing moves                        CONFIRM; where nothing is known NOTHING_KNOWN
     the same place, holding the GIL, busy                CONFIRM; where nothing is known as a long call
-    the same place, busy without the GIL (a long call)   LONG_CALL
+    the same place, busy without the GIL (a long call)   LONG_CALL; SPIN while a device is full
+    the same place, while a device works                 the same; where nothing is known, see unknown.py
     the same place, and output, disk, network, IO        LOG_MOVES, DISK, NETWORK_MOVES, IO_MOVES
     nothing moves, but no one can look                   UNSEEN; where nothing is known NOTHING_KNOWN as well
 
@@ -21,16 +22,19 @@ from math import inf
 from .activity import Activity
 from .figures import (
     CONFIRM,
+    DEVICE_FULL,
+    DEVICE_IDLE,
     DISK,
     FIRST_COLLECTIVE,
     IO_MOVES,
     LOG_MOVES,
     LONG_CALL,
-    LONG_CALL_FACTOR,
     NETWORK_MOVES,
     NOTHING_KNOWN,
     NPU_CPU,
     NPU_ROUND,
+    SPIN,
+    SPIN_LIMITS,
     UNSEEN,
 )
 from .places import Place
@@ -45,7 +49,8 @@ class Surroundings:
     limit: float
     known: bool  # the limit was learned, or given
     network: bool  # bytes move
-    device: float = 0.0  # seconds that devices' work buys
+    level: float | None = None  # percent, of the busiest device, now
+    device: float = 0.0  # seconds that the devices' work buys where nothing is known
     rest: str = ""  # devices are at rest, in words
 
 
@@ -86,6 +91,9 @@ def _at_one_place(activity: Activity, place: Place, around: Surroundings, stood:
     signs = _signs(activity, around)
     if not activity.busy(around.now):
         if around.known:
+            if around.level is not None and around.level >= DEVICE_IDLE:
+                signs = max(signs, _long_call(around))
+            stood = min(stood, activity.without_cpu(around.now))
             return Standing("still", stood, max(CONFIRM, signs), f"stands still {place}: {_FLAT}")
         flat = around.now - activity.flat_since
         return Standing("still", flat, max(NOTHING_KNOWN, signs), f"stands still {place}: {_FLAT}")
@@ -119,13 +127,16 @@ def _signs(activity: Activity, around: Surroundings, collective: bool = False) -
         signs.append(NETWORK_MOVES)
     if activity.in_kernel:
         signs.append(DISK)
-    if around.device and not collective:
-        signs.append(_long_call(around) if around.known else around.device)
+    if not around.known and not collective:
+        signs.append(around.device)
     return max(signs)
 
 
 def _long_call(around: Surroundings) -> float:
-    return max(LONG_CALL, LONG_CALL_FACTOR * around.limit)
+    """A kernel that waits for its peers keeps a device full; one that computes for minutes is rare."""
+    if around.level is not None and around.level >= DEVICE_FULL:
+        return max(SPIN, SPIN_LIMITS * around.limit)
+    return LONG_CALL
 
 
 _FLAT = "no CPU time, no IO, no output"

@@ -173,6 +173,7 @@ class Watch:
             self._limit(phase),
             self.learned.limit(phase) is not None,
             network=now - self._network_at < RECENT,
+            level=self._guide.utilisation.level(),
             device=self._guide.utilisation.patience(),
             rest=self._guide.rests() or self._npus.rests(),
         )

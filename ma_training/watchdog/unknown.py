@@ -18,6 +18,7 @@ from .evidence import DeviceEvidence, Evidence
 from .figures import (
     DEVICE_FULL,
     DEVICE_IDLE,
+    DEVICE_NOW,
     DEVICE_SPAN,
     DEVICE_STEADY,
     DEVICE_VARIANCE,
@@ -48,13 +49,20 @@ class Utilisation:
 
     def at_rest(self) -> bool:
         """Every device has been, for all the time that is looked at; False where there is none to ask."""
-        return bool(self._seen) and all(
-            _long_enough(seen) and not _worth(seen) for seen in self._seen.values()
-        )
+        all_seen = self._seen.values()
+        return bool(all_seen) and all(_long_enough(seen) and not _worth(seen) for seen in all_seen)
 
     def patience(self) -> float:
         """Seconds that the devices' work buys: 0 at rest, DEVICE_STEADY fully and evenly used, else inf."""
         return max((_worth(seen) for seen in self._seen.values()), default=0.0)
+
+    def level(self) -> float | None:
+        """Percent, now, of the busiest device; None: not known."""
+        return max((_now(seen) for seen in self._seen.values()), default=None)
+
+
+def _now(seen: deque[tuple[float, float]]) -> float:
+    return median(value for at, value in seen if at >= seen[-1][0] - DEVICE_NOW)
 
 
 def _long_enough(seen: deque[tuple[float, float]]) -> bool:
