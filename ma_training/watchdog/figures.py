@@ -10,7 +10,7 @@ ENOUGH_TIMES = 3  # the same for a section
 NOTHING_KNOWN = 90.0  # limit where too little has been learned
 
 # --- what the second kind of evidence must show ---
-CONFIRM = 3.5  # everything has an explanation and stands still for this long: the hang is certain
+CONFIRM = 3.6  # everything has an explanation and stands still for this long: the hang is certain
 SAMPLES = 4  # equal stacks at least
 GIL_SHARE = 0.75  # of the samples in which whoever spins in Python holds the GIL
 UNSEEN = 20.0  # nothing moves, but stacks cannot be seen
@@ -36,8 +36,9 @@ INTERVAL = 1.0  # between two observations, about; what a gap counts for
 THROTTLED_PACE = 0.25  # a throttled job's clock never runs slower than this
 
 # --- asking for stacks ---
-QUICK, QUICK_FOR, SLOWLY = 1.0, 10.0, 5.0  # every second at first and while nothing moves, else more rarely
+QUICK, QUICK_FOR, SLOWLY = 0.8, 10.0, 5.0  # often at first and when it gets decisive, else more rarely
 BREATH = 0.5  # between the end of one sample and the next
+FRESH = 1.5  # what is confirmed has been seen so lately
 STALE = 15.0  # a sample older than this says nothing any more
 
 # --- a rank on its own ---
@@ -60,7 +61,8 @@ NPU_CPU = 5.0  # seconds of CPU time in a round
 SLOW, SLOW_NO_MORE = 1.5, 1.25  # times the median of the peers
 WINDOW, WINDOWS = 30.0, 3  # so long, and so many in a row
 PEERS_REST = 0.7  # share of the time: who works more than this does not wait for a straggler
-WINDOW_STEPS = 3  # in a window at least
+WINDOW_STEPS = 10  # in a window at least: it is longer where they take longer
+PAUSE = 3.0  # steps' times without a step: then it was no training, and the window says nothing
 COMPARABLE = 5  # observations in a window in which all ranks have done the same step
 LONG_SECTION = 5.0  # shorter ones are not compared: they are read once a second
 

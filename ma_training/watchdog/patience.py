@@ -3,6 +3,7 @@
     what is seen of the main thread and its tree         patience
     it is elsewhere in each sample, or no one can look
       and it is busy                                     without end
+    a debugger has it                                    without end
     stopped by a signal, while others are not            CONFIRM
     nothing known, and devices at rest (unknown.py)      none
     in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
@@ -80,6 +81,8 @@ def standing(activity: Activity, place: Place, around: Surroundings) -> Standing
     if not place.still():
         return Standing("moves", 0.0, inf, f"was last seen {place}")
     stood = now - place.since
+    if place.debugged:
+        return Standing("moves", 0.0, inf, "is at a debugger's prompt")
     if place.collective:
         patience = CONFIRM if around.known else FIRST_COLLECTIVE
         patience = max(patience, _signs(activity, around, collective=True))
@@ -125,7 +128,7 @@ def _signs(activity: Activity, around: Surroundings, collective: bool = False) -
         signs.append(LOG_MOVES)
     if around.network and not collective:
         signs.append(NETWORK_MOVES)
-    if activity.in_kernel:
+    if activity.in_kernel(around.now):
         signs.append(DISK)
     if not around.known and not collective:
         signs.append(around.device)

@@ -12,11 +12,23 @@ that stays behind while others go on is judged alone. All times run on the job's
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from math import inf
 
 from .activity import Activity
 from .clock import JobClock
 from .evidence import Evidence, RankEvidence, Stack
-from .figures import AHEAD, BREATH, NETWORK_FLAT, NOTHING_KNOWN, QUICK, QUICK_FOR, RECENT, SLOWLY
+from .figures import (
+    AHEAD,
+    BREATH,
+    CONFIRM,
+    INTERVAL,
+    NETWORK_FLAT,
+    NOTHING_KNOWN,
+    QUICK,
+    QUICK_FOR,
+    RECENT,
+    SLOWLY,
+)
 from .findings import Cleared, Finding, Hang, Straggler, Suspect
 from .learning import END, Learned
 from .patience import Standing, Surroundings, standing
@@ -119,10 +131,12 @@ class Watch:
 
     def _overdue(self) -> tuple[int, ...]:
         """The ranks that are suspect."""
-        late = {n for n, one in self._progress.items() if one.idle >= self._limit(one.phase)}
+        alive = {n: one for n, one in self._progress.items() if self._activity[n].alive}
+        # An observation early: a suspicion comes by the limit, not up to an interval after it.
+        late = {n for n, one in alive.items() if one.idle > self._limit(one.phase) - INTERVAL}
         if not late:
             return ()
-        others = {n for n in self._progress.keys() - late if self._progress[n].phase != END}
+        others = {n for n in alive.keys() - late if alive[n].phase != END}
         if not others:
             return tuple(sorted(late))
         return tuple(sorted(n for n in late if self._left_behind(n, others)))
@@ -155,15 +169,18 @@ class Watch:
         if self.state is not State.SUSPECT:
             return []
         now = self._clock.now if now is None else now
-        standings = {number: self._standing(number, now) for number in self._judged()}
+        standings = self._standings(now)
         if not standings or not all(one.hangs for one in standings.values()):
+            return []
+        if any(self._places[number].ages(now) for number in standings if number in self._places):
+            self.stacks_due = self._clock.at  # what was so a while ago may be over
             return []
         self.state, self.stacks_due = State.HUNG, None
         return [self._hang(standings)]
 
-    def _judged(self) -> tuple[int, ...]:
-        """The suspects; and unless they were left behind, whoever they may wait for is one of them."""
-        return tuple(number for number in self._suspects if number in self._progress)
+    def _standings(self, now: float) -> dict[int, Standing]:
+        """Of the suspects. Whoever they may wait for is one of them, unless they were left behind."""
+        return {number: self._standing(number, now) for number in self._suspects if number in self._progress}
 
     def _standing(self, number: int, now: float) -> Standing:
         phase = self._progress[number].phase
@@ -199,8 +216,12 @@ class Watch:
         return f"no progress for {idle:.1f} s in phase {phase}; its limit is {limit:.1f} s, as {reason}"
 
     def _interval(self, now: float) -> float:
-        moving = any(not self._places.get(number, Place()).samples > 1 for number in self._suspects)
-        return SLOWLY if moving and now - self._since >= QUICK_FOR else QUICK
+        """Seconds until the next sample: it is decisive when all have stood for nearly as long as they may."""
+        left = [one.patience - one.stood for one in self._standings(now).values()]
+        remaining = max(left, default=0.0)
+        settling = all(place.samples > 1 for place in self._places.values())
+        decisive = remaining <= SLOWLY + CONFIRM or (remaining == inf and settling)
+        return QUICK if decisive or now - self._since < QUICK_FOR else SLOWLY
 
 
 def _stopped(rank: RankEvidence) -> bool:

@@ -15,7 +15,9 @@ from statistics import median
 from .evidence import Evidence, RankEvidence
 from .figures import (
     COMPARABLE,
+    INTERVAL,
     LONG_SECTION,
+    PAUSE,
     PEERS_REST,
     SLOW,
     SLOW_NO_MORE,
@@ -47,7 +49,7 @@ class Stragglers:
             self._window = _Window(evidence)
         else:
             self._window.add(evidence)
-            if evidence.at - self._window.first.at >= WINDOW:
+            if self._window.full(evidence):
                 found += self._judge(TRAIN, self._window.factors(evidence))
                 self._window = _Window(evidence)
         return found
@@ -73,6 +75,7 @@ class _Window:
         self.first = first
         self.ranks = {rank.rank for rank in first.ranks}
         self._seen = 0
+        self._longest = 0.0  # seconds without a step of any rank
         self._awake = dict.fromkeys(self.ranks, 0)
         self._late: dict[int, list[float]] = {rank: [] for rank in self.ranks}
 
@@ -81,16 +84,22 @@ class _Window:
         for rank in evidence.ranks:
             self._awake[rank.rank] += bool(set(rank.states) & set("RD"))
         times = [rank.step_at for rank in evidence.ranks if rank.step_at is not None]
+        self._longest = max(self._longest, evidence.at - max(times, default=evidence.at))
         if len({rank.steps for rank in evidence.ranks}) == 1 and len(times) == len(evidence.ranks):
             for rank, at in zip(evidence.ranks, times, strict=True):
                 self._late[rank.rank].append(at - median(times))
+
+    def full(self, last: Evidence) -> bool:
+        before = {rank.rank: rank.steps or 0 for rank in self.first.ranks}
+        steps = min((rank.steps or 0) - before[rank.rank] for rank in last.ranks)
+        return last.at - self.first.at >= WINDOW and steps >= WINDOW_STEPS
 
     def factors(self, last: Evidence) -> dict[int, float]:
         """Of each rank; {} where there is nothing to compare."""
         before = {rank.rank: rank for rank in self.first.ranks}
         seconds = {rank.rank: _per_step(before[rank.rank], rank) for rank in last.ranks}
         known = {rank: time for rank, time in seconds.items() if time is not None}
-        if len(known) < 2 or len(known) < len(self.ranks):
+        if len(known) < max(2, len(self.ranks)) or self._longest > PAUSE * median(known.values()) + INTERVAL:
             return {}
         factors = {}
         for rank, time in known.items():
@@ -112,7 +121,7 @@ class _Window:
 def _per_step(before: RankEvidence, after: RankEvidence) -> float | None:
     """Seconds; None: too few steps to tell."""
     steps = (after.steps or 0) - (before.steps or 0)
-    if steps < WINDOW_STEPS or after.step_at is None or before.step_at is None:
+    if steps <= 0 or after.step_at is None or before.step_at is None:
         return None
     return (after.step_at - before.step_at) / steps
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .world import (
     ATEXIT,
@@ -168,7 +169,7 @@ def slow_checkpoint_alone(run: Run) -> Program:
 
 def gc_pause(run: Run, rank: random.Random, number: int) -> Program:
     for _ in range(3):
-        yield Do(rank.uniform(1, 7.5), 1.0, states="RSS", stacks=(at("collect:5"),), gil=1.0)
+        yield Do(rank.uniform(1, 7), 1.0, states="RSS", stacks=(at("collect:5"),), gil=1.0)
         yield from steps(run, rank, 5)
 
 
@@ -184,7 +185,7 @@ def big_copy(run: Run, rank: random.Random, number: int) -> Program:
 
 
 def sleep_between_epochs(run: Run, rank: random.Random, number: int) -> Program:
-    pause = random.Random(run.seed).uniform(1, 7)
+    pause = random.Random(run.seed).uniform(1, 6.5)
     for _ in range(4):
         yield asleep(pause * rank.uniform(0.95, 1.05), "cool_down:8")
         yield from steps(run, rank, 15)
@@ -402,4 +403,4 @@ def gaps(made: World) -> Iterator[float]:
     for rank in made.ranks:
         times = [known.step_at for _, known in rank.marks if known.step_at is not None]
         steps = sorted(set(times))[3:]
-        yield from (later - earlier for earlier, later in zip(steps, steps[1:], strict=False))
+        yield from (later - earlier for earlier, later in pairwise(steps))

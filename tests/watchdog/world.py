@@ -248,16 +248,19 @@ def watch(
             )
             seen.recording.append(evidence)
             note(real, watcher.observe(evidence))
-            due = watcher.stacks_due
-            if due is not None and due <= base + real + 1.0 and not stopped and not unseen:
-                late = max(due - base, real) + rng.uniform(0.05, 0.3)
-                sample = Stacks(
-                    base + late, tuple(_sample(world, rank, late, happens) for rank in world.ranks)
-                )
-                seen.recording.append(sample)
-                note(late, watcher.stacks(sample.at, sample.samples))
-        real += 1.0 + max(0.0, rng.gauss(0.02, 0.05))
+        following = real + 1.0 + max(0.0, rng.gauss(0.02, 0.05))
+        while not stopped and not unseen and (due := _due(watcher, base)) < following:
+            late = max(due, real) + rng.uniform(0.05, 0.3)
+            stacks = [_sample(world, rank, late, happens) for rank in world.ranks]
+            sample = Stacks(base + late, tuple(stacks))
+            seen.recording.append(sample)
+            note(late, watcher.stacks(sample.at, sample.samples))
+        real = following
     return seen
+
+
+def _due(watch: Watch, base: float) -> float:
+    return FOREVER if watch.stacks_due is None else watch.stacks_due - base
 
 
 def _sample(world: World, rank: Rank, real: float, happens: Happens | None) -> Stack:
