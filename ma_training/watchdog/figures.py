@@ -10,7 +10,7 @@ ENOUGH_TIMES = 3  # the same for a section
 NOTHING_KNOWN = 90.0  # limit where too little has been learned
 
 # --- what the second kind of evidence must show ---
-CONFIRM = 3.8  # everything has an explanation and stands still for this long: the hang is certain
+CONFIRM = 3.6  # everything has an explanation and stands still for this long: the hang is certain
 SAMPLES = 4  # equal stacks at least
 GIL_SHARE = 0.75  # of the samples in which whoever spins in Python holds the GIL
 UNSEEN = 20.0  # nothing moves, but stacks cannot be seen
@@ -19,8 +19,9 @@ LOG_MOVES = 60.0  # the stack is the same, but the log grows: a thread that repo
 DISK = 120.0  # in the kernel (state D): an fsync of many GB
 NETWORK_MOVES = 300.0  # the stack is the same, but the node's network is busy
 IO_MOVES = 600.0  # the stack is the same, but bytes are read or written
-LONG_CALL, LONG_CALL_FACTOR = 60.0, 5.0  # busy in one C call: the larger of this, and so many limits
-DEVICE_STEADY = 600.0  # a device is at work all the time, evenly, and stacks do not say "collective"
+LONG_CALL = 600.0  # busy without the GIL: in one C call, or waiting for a compiler
+SPIN, SPIN_LIMITS = 60.0, 5.0  # the same while a device is full: the larger of this, and so many limits
+DEVICE_STEADY = 600.0  # nothing is known, and a device is full all the time
 
 # --- what counts as movement ---
 CPU_FLAT = 0.05  # cores
@@ -35,7 +36,9 @@ INTERVAL = 1.0  # between two observations, about; what a gap counts for
 THROTTLED_PACE = 0.25  # a throttled job's clock never runs slower than this
 
 # --- asking for stacks ---
-QUICK, QUICK_FOR, SLOWLY = 1.0, 10.0, 5.0  # every second at first and while nothing moves, else more rarely
+QUICK, QUICK_FOR, SLOWLY = 0.8, 10.0, 5.0  # often at first and when it gets decisive, else more rarely
+BREATH = 0.5  # between the end of one sample and the next
+FRESH = 1.5  # what is confirmed has been seen so lately
 STALE = 15.0  # a sample older than this says nothing any more
 
 # --- a rank on its own ---
@@ -44,6 +47,7 @@ AHEAD = 3  # steps that the others have made since: they do not wait for it
 # --- the guide's rule: IO unchanged, then utilisation by variance and median ---
 IO_PERIOD, IO_PERIODS = 10.0, 3
 DEVICE_SPAN = 60.0
+DEVICE_NOW = 4.0  # what a device does now is what it has done for so long
 DEVICE_VARIANCE = 1.0  # percent squared: below it, utilisation does not change
 DEVICE_IDLE, DEVICE_FULL = 5.0, 95.0  # percent, the median: at rest; or spinning
 
@@ -57,5 +61,9 @@ NPU_CPU = 5.0  # seconds of CPU time in a round
 SLOW, SLOW_NO_MORE = 1.5, 1.25  # times the median of the peers
 WINDOW, WINDOWS = 30.0, 3  # so long, and so many in a row
 PEERS_REST = 0.7  # share of the time: who works more than this does not wait for a straggler
+WINDOW_STEPS = 10  # in a window at least: it is longer where they take longer
+PAUSE = 3.0  # steps' times without a step: then it was no training, and the window says nothing
+COMPARABLE = 5  # observations in a window in which all ranks have done the same step
+LONG_SECTION = 5.0  # shorter ones are not compared: they are read once a second
 
 HANGS = 3  # without progress between them, and the job is over

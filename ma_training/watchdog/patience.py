@@ -1,14 +1,20 @@
-"""How long a rank that makes no progress may stand as it stands: each sign of life buys time, none for ever.
+"""How long a rank that makes no progress may stand as it stands: each sign of life buys time.
 
-what is seen of the main thread and its tree         patience
-it is elsewhere in each sample, and CPU or IO moves  without end
-stopped by a signal, while others are not            CONFIRM
-in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
-the same place, nothing moves                        CONFIRM; where nothing is known NOTHING_KNOWN
-the same place, holding the GIL, busy                CONFIRM; where nothing is known LONG_CALL_FACTOR limits
-the same place, busy without the GIL (a long call)   LONG_CALL
-the same place, and output, disk, network, IO        LOG_MOVES, DISK, NETWORK_MOVES, IO_MOVES
-nothing moves, but no one can look                   UNSEEN; where nothing is known NOTHING_KNOWN as well
+    what is seen of the main thread and its tree         patience
+    it is elsewhere in each sample, or no one can look
+      and it is busy                                     without end
+    a debugger has it                                    without end
+    stopped by a signal, while others are not            CONFIRM
+    nothing known, and devices at rest (unknown.py)      none
+    in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
+    the same place, nothing moves                        CONFIRM; where nothing is known NOTHING_KNOWN
+    the same place, holding the GIL, busy                CONFIRM; where nothing is known as a long call
+    the same place, busy without the GIL (a long call)   LONG_CALL; SPIN while a device is full
+    the same place, while a device works                 the same; where nothing is known, see unknown.py
+    the same place, and output, disk, network, IO        LOG_MOVES, DISK, NETWORK_MOVES, IO_MOVES
+    nothing moves, but no one can look                   UNSEEN; where nothing is known NOTHING_KNOWN as well
+
+"Known" is the phase's usual length.
 """
 
 from dataclasses import dataclass
@@ -17,15 +23,19 @@ from math import inf
 from .activity import Activity
 from .figures import (
     CONFIRM,
-    DEVICE_STEADY,
+    DEVICE_FULL,
+    DEVICE_IDLE,
     DISK,
     FIRST_COLLECTIVE,
     IO_MOVES,
     LOG_MOVES,
     LONG_CALL,
-    LONG_CALL_FACTOR,
     NETWORK_MOVES,
     NOTHING_KNOWN,
+    NPU_CPU,
+    NPU_ROUND,
+    SPIN,
+    SPIN_LIMITS,
     UNSEEN,
 )
 from .places import Place
@@ -40,7 +50,9 @@ class Surroundings:
     limit: float
     known: bool  # the limit was learned, or given
     network: bool  # bytes move
-    device: bool  # one is at work
+    level: float | None = None  # percent, of the busiest device, now
+    device: float = 0.0  # seconds that the devices' work buys where nothing is known
+    rest: str = ""  # devices are at rest, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +74,15 @@ def standing(activity: Activity, place: Place, around: Surroundings) -> Standing
     if activity.stopped:
         stood = now - max(activity.flat_since, around.since)
         return Standing("stopped", stood, CONFIRM, "is stopped by a signal (state T)")
+    if around.rest and not around.known and activity.cores < NPU_CPU / NPU_ROUND:
+        return Standing("rests", now - activity.flat_since, 0.0, around.rest)
     if not place.visible(now):
         return _unseen(activity, around)
     if not place.still():
         return Standing("moves", 0.0, inf, f"was last seen {place}")
     stood = now - place.since
+    if place.debugged:
+        return Standing("moves", 0.0, inf, "is at a debugger's prompt")
     if place.collective:
         patience = CONFIRM if around.known else FIRST_COLLECTIVE
         patience = max(patience, _signs(activity, around, collective=True))
@@ -78,10 +94,13 @@ def _at_one_place(activity: Activity, place: Place, around: Surroundings, stood:
     signs = _signs(activity, around)
     if not activity.busy(around.now):
         if around.known:
+            if around.level is not None and around.level >= DEVICE_IDLE:
+                signs = max(signs, _long_call(around))
+            stood = min(stood, activity.without_cpu(around.now))
             return Standing("still", stood, max(CONFIRM, signs), f"stands still {place}: {_FLAT}")
         flat = around.now - activity.flat_since
         return Standing("still", flat, max(NOTHING_KNOWN, signs), f"stands still {place}: {_FLAT}")
-    long_call = max(LONG_CALL, LONG_CALL_FACTOR * around.limit)
+    long_call = _long_call(around)
     if place.holds_gil:
         patience = max(CONFIRM if around.known else long_call, signs)
         return Standing("spins", stood, patience, f"holds the GIL {place} all the time, busy")
@@ -109,11 +128,18 @@ def _signs(activity: Activity, around: Surroundings, collective: bool = False) -
         signs.append(LOG_MOVES)
     if around.network and not collective:
         signs.append(NETWORK_MOVES)
-    if activity.in_kernel:
+    if activity.in_kernel(around.now):
         signs.append(DISK)
-    if around.device and not around.known and not collective:
-        signs.append(DEVICE_STEADY)
+    if not around.known and not collective:
+        signs.append(around.device)
     return max(signs)
+
+
+def _long_call(around: Surroundings) -> float:
+    """A kernel that waits for its peers keeps a device full; one that computes for minutes is rare."""
+    if around.level is not None and around.level >= DEVICE_FULL:
+        return max(SPIN, SPIN_LIMITS * around.limit)
+    return LONG_CALL
 
 
 _FLAT = "no CPU time, no IO, no output"

@@ -1,7 +1,9 @@
 """Where a rank's main thread has been seen, sample by sample."""
 
 from .evidence import Frame, Stack
-from .figures import GIL_SHARE, SAMPLES, STALE
+from .figures import FRESH, GIL_SHARE, SAMPLES, STALE
+
+_DEBUGGERS = ("pdb.py", "bdb.py", "debugpy.py", "pydevd.py")
 
 
 def python_frames(stack: Stack) -> tuple[Frame, ...]:
@@ -31,8 +33,17 @@ class Place:
     def visible(self, now: float) -> bool:
         return self.stack is not None and now - self.seen_at < STALE
 
+    def ages(self, now: float) -> bool:
+        """Old, but not so old that it says nothing."""
+        return FRESH <= now - self.seen_at < STALE
+
     def still(self) -> bool:
         return self.samples >= SAMPLES
+
+    @property
+    def debugged(self) -> bool:
+        frames = self.stack.frames if self.stack else ()
+        return any(frame.file.rpartition("/")[2] in _DEBUGGERS for frame in frames)
 
     @property
     def collective(self) -> str:

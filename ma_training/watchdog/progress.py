@@ -60,7 +60,7 @@ class Progress:
             at = clock.at or at  # when it was left is not told
         now = max(clock.when(at), self.since)
         if not (before == TRAIN and self._steps < WARM_UP):
-            learned.add(before, now - self.since, max(steps, 1))
+            learned.add(before, now - self.since, max(steps, 1) if before != START else 1)
         self._steps += steps
         self.marks += max(steps, 1)
         self.since, self.at = now, max(at, self.at)

@@ -12,16 +12,30 @@ that stays behind while others go on is judged alone. All times run on the job's
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from math import inf
 
 from .activity import Activity
 from .clock import JobClock
 from .evidence import Evidence, RankEvidence, Stack
-from .figures import AHEAD, NETWORK_FLAT, NOTHING_KNOWN, QUICK, QUICK_FOR, RECENT, SLOWLY
+from .figures import (
+    AHEAD,
+    BREATH,
+    CONFIRM,
+    INTERVAL,
+    NETWORK_FLAT,
+    NOTHING_KNOWN,
+    QUICK,
+    QUICK_FOR,
+    RECENT,
+    SLOWLY,
+)
 from .findings import Cleared, Finding, Hang, Straggler, Suspect
 from .learning import END, Learned
 from .patience import Standing, Surroundings, standing
 from .places import Place
 from .progress import Progress
+from .stragglers import Stragglers
+from .unknown import GuideRule, NpuRule
 
 __all__ = ["Cleared", "Finding", "Hang", "State", "Straggler", "Suspect", "Watch"]
 
@@ -49,6 +63,7 @@ class Watch:
         self._suspects: tuple[int, ...] = ()
         self._since = 0.0  # of the suspicion
         self._network, self._network_at = 0, float("-inf")
+        self._guide, self._npus, self._stragglers = GuideRule(), NpuRule(), Stragglers()
 
     # --- what happened ---
 
@@ -63,7 +78,10 @@ class Watch:
             findings.append(self._clear())
         if self.state is not State.HUNG and not paused:
             findings += self._suspect()
-        return findings + (self._judge() if not paused else [])
+        if not paused:
+            findings += self._judge()
+            findings += self._stragglers.observe(evidence)
+        return findings
 
     def stacks(self, at: float, samples: Sequence[Stack]) -> list[Finding]:
         """One sample of all ranks that could be looked at, taken at ``at`` on the monotonic clock."""
@@ -75,7 +93,8 @@ class Watch:
                 self._places.setdefault(stack.rank, Place()).see(stack, now)
         findings = self._judge(now)
         if self.state is State.SUSPECT:
-            self.stacks_due = at + self._interval(now)
+            asked = at if self.stacks_due is None else self.stacks_due
+            self.stacks_due = max(asked + self._interval(now), at + BREATH)
         return findings
 
     # --- what is known ---
@@ -93,6 +112,8 @@ class Watch:
         if passed > 0 and (evidence.network - self._network) / passed >= NETWORK_FLAT:
             self._network_at = self._clock.now
         self._network = evidence.network
+        self._guide.update(evidence, self._clock.now)
+        self._npus.update(evidence, self._clock.now)
         return moved
 
     def _update_rank(self, rank: RankEvidence, at: float) -> bool:
@@ -110,10 +131,12 @@ class Watch:
 
     def _overdue(self) -> tuple[int, ...]:
         """The ranks that are suspect."""
-        late = {n for n, one in self._progress.items() if one.idle >= self._limit(one.phase)}
+        alive = {n: one for n, one in self._progress.items() if self._activity[n].alive}
+        # An observation early: a suspicion comes by the limit, not up to an interval after it.
+        late = {n for n, one in alive.items() if one.idle > self._limit(one.phase) - INTERVAL}
         if not late:
             return ()
-        others = {n for n in self._progress.keys() - late if self._progress[n].phase != END}
+        others = {n for n in alive.keys() - late if alive[n].phase != END}
         if not others:
             return tuple(sorted(late))
         return tuple(sorted(n for n in late if self._left_behind(n, others)))
@@ -146,15 +169,18 @@ class Watch:
         if self.state is not State.SUSPECT:
             return []
         now = self._clock.now if now is None else now
-        standings = {number: self._standing(number, now) for number in self._judged()}
+        standings = self._standings(now)
         if not standings or not all(one.hangs for one in standings.values()):
+            return []
+        if any(self._places[number].ages(now) for number in standings if number in self._places):
+            self.stacks_due = self._clock.at  # what was so a while ago may be over
             return []
         self.state, self.stacks_due = State.HUNG, None
         return [self._hang(standings)]
 
-    def _judged(self) -> tuple[int, ...]:
-        """The suspects; and unless they were left behind, whoever they may wait for is one of them."""
-        return tuple(number for number in self._suspects if number in self._progress)
+    def _standings(self, now: float) -> dict[int, Standing]:
+        """Of the suspects. Whoever they may wait for is one of them, unless they were left behind."""
+        return {number: self._standing(number, now) for number in self._suspects if number in self._progress}
 
     def _standing(self, number: int, now: float) -> Standing:
         phase = self._progress[number].phase
@@ -163,8 +189,10 @@ class Watch:
             self._since,
             self._limit(phase),
             self.learned.limit(phase) is not None,
-            now - self._network_at < RECENT,
-            False,
+            network=now - self._network_at < RECENT,
+            level=self._guide.utilisation.level(),
+            device=self._guide.utilisation.patience(),
+            rest=self._guide.rests() or self._npus.rests(),
         )
         return standing(self._activity[number], self._places.get(number, Place()), around)
 
@@ -188,8 +216,12 @@ class Watch:
         return f"no progress for {idle:.1f} s in phase {phase}; its limit is {limit:.1f} s, as {reason}"
 
     def _interval(self, now: float) -> float:
-        moving = any(not self._places.get(number, Place()).samples > 1 for number in self._suspects)
-        return SLOWLY if moving and now - self._since >= QUICK_FOR else QUICK
+        """Seconds until the next sample: it is decisive when all have stood for nearly as long as they may."""
+        left = [one.patience - one.stood for one in self._standings(now).values()]
+        remaining = max(left, default=0.0)
+        settling = all(place.samples > 1 for place in self._places.values())
+        decisive = remaining <= SLOWLY + CONFIRM or (remaining == inf and settling)
+        return QUICK if decisive or now - self._since < QUICK_FOR else SLOWLY
 
 
 def _stopped(rank: RankEvidence) -> bool:
