@@ -76,8 +76,8 @@ class TelemetryPage:
         os.ftruncate(self._fd, PAGE_SIZE)
         os.lseek(self._fd, PAGE_SIZE, os.SEEK_SET)
 
-    def behind(self, most: int) -> bytes:
-        return os.pread(self._fd, most, PAGE_SIZE)
+    def at(self, offset: int, size: int) -> bytes:
+        return os.pread(self._fd, size, offset)
 
     def _section(self) -> str:
         name = self._map[SECTION_AT : SECTION_AT + SECTION_SIZE]

@@ -35,7 +35,7 @@ class Activity:
         """What follows "rank 2", or with ``count`` > 1 "ranks 1, 2"."""
         at = f" at {self.where}" if self.where else ""
         more = f" ({self.more})" if self.more else ""
-        if self.waits:
+        if self.waits or self.may_wait:
             return f"{'wait' if count > 1 else 'waits'} in {self.what}{at}{more}"
         if self.kind == "mute":
             return self.what if count == 1 else self.what.replace("is ", "are ", 1).replace("sits", "sit", 1)
@@ -63,7 +63,7 @@ def activity_of(sample: Sample) -> Activity:
     if in_loader(frames):
         return _loading(sample, where)
     if called := may_wait(frames):
-        return Activity("maybe", f"in {called}", where)
+        return Activity("maybe", called, where)
     return _own(sample, where)
 
 
