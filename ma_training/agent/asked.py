@@ -1,16 +1,16 @@
 """Asks a worker for its stacks, and for its flight recorder: both come in memory that it shares with us.
 
-The stacks it prints behind its telemetry page, where no log is in the way. The page's memory has no
-end: what faulthandler writes begins after the page. The worker shares our position in that file, so
-it is set here.
+The stacks it prints behind its telemetry page, where no log is in the way. Its position in that
+memory only grows, and says where an answer begins and ends: so two may ask at once (the watchdog,
+and `launcher dump`), and what has been read can be freed.
 """
 
 import os
 from pathlib import Path
 
-from .bootstrap import PAGE_SIZE, RECORD_AT, RECORD_SIZE, STACKS_SIGNAL, Slot
+from .bootstrap import RECORD_AT, RECORD_SIZE, STACKS_SIGNAL, Slot
 from .process_status import catches_signal, threads_that
-from .telemetry import TelemetryPage
+from .telemetry import TelemetryPage, leads_to_page
 
 MOST = 4 << 20  # bytes that are read of stacks
 
@@ -21,6 +21,7 @@ class StacksAsked:
     def __init__(self, page: TelemetryPage) -> None:
         self._page = page
         self._blocking: set[int] = set()  # threads that had blocked the signal before
+        self._begins = 0
 
     @property
     def main_thread(self) -> int:
@@ -32,11 +33,11 @@ class StacksAsked:
         number = self._page.slot(Slot.STACKS_FD)
         if not number or self._page.slot(Slot.PID) != pid or not catches_signal(pid, STACKS_SIGNAL):
             return "it has no handler for the signal"
-        where = _descriptor(pid, number)
-        if not where.startswith("/memfd:launcher-telemetry"):
-            return f"its descriptor {number} is {where or 'gone'}"
+        if not leads_to_page(Path(f"/proc/{pid}/fd/{number}")):
+            return f"the script has closed its descriptor {number}"
         self._blocking = threads_that(pid, "SigBlk", STACKS_SIGNAL)
-        self._page.clear_behind()
+        self._page.forget_behind()
+        self._begins = _position(pid, number)
         try:
             os.kill(pid, STACKS_SIGNAL)
         except OSError as error:
@@ -50,7 +51,9 @@ class StacksAsked:
         # While the handler runs, its thread has the signal blocked.
         if threads_that(pid, "SigBlk", STACKS_SIGNAL) - self._blocking:
             return None
-        return self._page.at(PAGE_SIZE, MOST).partition(b"\0")[0].decode(errors="replace") or None
+        ends = _position(pid, self._page.slot(Slot.STACKS_FD))
+        text = self._page.at(self._begins, min(ends - self._begins, MOST)) if ends > self._begins else b""
+        return text.replace(b"\0", b"").decode(errors="replace") or None
 
 
 class RecordAsked:
@@ -65,8 +68,8 @@ class RecordAsked:
         number = self._page.slot(Slot.RECORDER_FD)
         if not number or self._page.slot(Slot.PID) != pid:
             return "it has done no step yet"
-        if not _descriptor(pid, number).startswith("pipe:"):
-            return f"its descriptor {number} is no pipe any more"
+        if not _is_pipe(Path(f"/proc/{pid}/fd/{number}")):
+            return f"the script has closed its descriptor {number}"
         self._before = self._page.slot(Slot.RECORDS)
         try:
             pipe = os.open(f"/proc/{pid}/fd/{number}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -88,9 +91,16 @@ class RecordAsked:
         return self._page.at(RECORD_AT, size).decode(errors="replace")
 
 
-def _descriptor(pid: int, number: int) -> str:
-    """What it leads to; '' where it is closed, or not ours to see."""
+def _is_pipe(descriptor: Path) -> bool:
     try:
-        return str(Path(f"/proc/{pid}/fd/{number}").readlink())
+        return str(descriptor.readlink()).startswith("pipe:")
     except OSError:
-        return ""
+        return False
+
+
+def _position(pid: int, number: int) -> int:
+    """Where the next byte that it writes goes; 0 where it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/fdinfo/{number}").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0

@@ -33,7 +33,7 @@ DUMP_SIGNAL = signal.SIGRTMAX - 3  # all threads' stacks to stderr, even while t
 RECORD_SIGNAL = signal.SIGRTMAX - 4  # record the exception in flight, if there is one
 STACKS_SIGNAL = signal.SIGRTMAX - 5  # all threads' stacks behind the page, where no log is in the way
 STACKS_FD = 200  # or above: out of the way of a script that closes, or takes, low numbers
-RECORD_AT = 16 << 20  # of the same memory: the flight recorder's JSON, where it is asked for
+RECORD_AT = 1 << 40  # of the same memory: the flight recorder's JSON, where it is asked for
 RECORD_SIZE = 16 << 20
 WORKER = "_launcher_worker"  # in sys.modules: what TrainingState tells of itself
 
@@ -56,6 +56,9 @@ class Account:
     def __init__(self, fd):
         self.map = mmap.mmap(fd, PAGE_SIZE)
         self.stacks_fd = _move_up(fd)
+        os.lseek(
+            self.stacks_fd, PAGE_SIZE, os.SEEK_SET
+        )  # stacks are printed behind the page, one after another
         self.slots = memoryview(self.map).cast("Q")
         self.pid = self.slots[Slot.PID] = os.getpid()
         self.slots[Slot.PHASE] = Phase.START

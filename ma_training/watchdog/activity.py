@@ -9,6 +9,7 @@ from .waiting import (
     in_loader,
     in_lock,
     in_logging,
+    in_users_code,
     is_meeting,
     may_wait,
     place,
@@ -85,7 +86,8 @@ def _exit_place(sample: Sample) -> str:
 
 
 def _loading(sample: Sample, where: str) -> Activity:
-    child = next((child for child in sample.children if in_loader(child.main.frames)), None)
+    workers = [child for child in sample.children if in_loader(child.main.frames)]
+    child = next((worker for worker in workers if worker.stopped or in_users_code(worker.main.frames)), None)
     if child is None:
         return Activity("loader", "in the data loader", where, _kernel(sample), "loader")
     at = place(child.main.frames)
