@@ -111,7 +111,8 @@ class _JobRun:
             self._files.replace(run.plan, plan_json(job, self._framework, run.job_id))
         self._announce()
         workers = job.topology.nproc_per_node
-        self._events.emit("job.started", name=job.name, nproc_per_node=workers, pid=os.getpid())
+        host = os.uname().nodename
+        self._events.emit("job.started", name=job.name, nproc_per_node=workers, pid=os.getpid(), host=host)
         conductor: Conductor = OneNode(self._on_failed)
         if self._node is not None:
             from ma_training.agent.many_nodes import ManyNodes

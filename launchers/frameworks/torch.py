@@ -15,6 +15,7 @@ import ma_training.agent
 from ma_training.job import Attempt, Command, WorkerSpec
 
 BOOTSTRAP = str(Path(ma_training.agent.__file__).with_name("bootstrap.py"))
+FLIGHT_RECORDS = 2000  # collectives that PyTorch's flight recorder remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,10 @@ class Torch:
         }
         if "OMP_NUM_THREADS" not in self._environ and topology.local_world_size > 1:
             env["OMP_NUM_THREADS"] = threads_per_worker(topology.local_world_size)
+        if topology.world_size > 1 and not {"TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE"} & set(
+            self._environ
+        ):
+            env["TORCH_FR_BUFFER_SIZE"] = FLIGHT_RECORDS
         env |= self._options.variables
         if self._options.virtual_local_rank:
             env |= {"LOCAL_RANK": 0, "CUDA_VISIBLE_DEVICES": self._own_gpu(local_rank)}

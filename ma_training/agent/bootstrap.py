@@ -20,7 +20,7 @@ import mmap
 import os
 import signal
 import time
-from _thread import get_ident
+from _thread import get_ident, start_new_thread
 
 PAGE_SIZE = 65536
 MAGIC = 0x4D41_5452_4149_4E31  # "MATRAIN1"
@@ -33,6 +33,8 @@ DUMP_SIGNAL = signal.SIGRTMAX - 3  # all threads' stacks to stderr, even while t
 RECORD_SIGNAL = signal.SIGRTMAX - 4  # record the exception in flight, if there is one
 STACKS_SIGNAL = signal.SIGRTMAX - 5  # all threads' stacks behind the page, where no log is in the way
 STACKS_FD = 200  # or above: out of the way of a script that closes, or takes, low numbers
+RECORD_AT = 1 << 40  # of the same memory: the flight recorder's JSON, where it is asked for
+RECORD_SIZE = 16 << 20
 WORKER = "_launcher_worker"  # in sys.modules: what TrainingState tells of itself
 
 
@@ -41,6 +43,7 @@ class Slot:
 
     MAGIC, PID, PHASE, EXIT_CODE, COUNTING, STEPS, ERROR_LENGTH, ERROR_NS, ANSWERED = range(9)
     STEP_NS, BEATS, BEAT_NS, SECTION_NS, THREAD, STACKS_FD = range(9, 15)  # ..._NS: the monotonic clock
+    RECORDER_FD, RECORDS, RECORD_LENGTH = range(15, 18)
 
 
 class Phase:
@@ -53,6 +56,9 @@ class Account:
     def __init__(self, fd):
         self.map = mmap.mmap(fd, PAGE_SIZE)
         self.stacks_fd = _move_up(fd)
+        os.lseek(
+            self.stacks_fd, PAGE_SIZE, os.SEEK_SET
+        )  # stacks are printed behind the page, one after another
         self.slots = memoryview(self.map).cast("Q")
         self.pid = self.slots[Slot.PID] = os.getpid()
         self.slots[Slot.PHASE] = Phase.START
@@ -60,6 +66,8 @@ class Account:
         self.slots[Slot.STACKS_FD] = self.stacks_fd
         self.recording = False
         self.sections = []  # (name, when it was entered), outermost first
+        # A process with one thread is to stay so: Python warns of forks from one with more.
+        self.recorder = int(os.environ.get("WORLD_SIZE") or 1) > 1
         self.slots[Slot.MAGIC] = MAGIC
 
     def enter(self, phase):
@@ -70,6 +78,9 @@ class Account:
         if os.getpid() == self.pid:
             self.slots[Slot.STEP_NS] = time.monotonic_ns()
             self.slots[Slot.STEPS] += 1
+            if self.recorder:  # at the first step: torch has threads of its own by then
+                self.recorder = False
+                _serve_records(self)
 
     def beat(self):
         """TrainingState has committed a step."""
@@ -119,6 +130,38 @@ def _move_up(fd):
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(fd)
     return high
+
+
+def _serve_records(account):
+    """Hands out what PyTorch's flight recorder holds, from a thread: the main one may wait in a collective.
+
+    Who asks opens the pipe by /proc and writes a byte.
+    """
+    asked, keep = os.pipe()  # the other end stays open: else the thread would read its end at once
+    account.slots[Slot.RECORDER_FD] = asked
+
+    def serve():
+        while os.read(asked, 1):
+            text = _flight_record()[:RECORD_SIZE]
+            try:
+                os.pwrite(account.stacks_fd, text, RECORD_AT)
+            except OSError:  # the script has closed it
+                return
+            account.slots[Slot.RECORD_LENGTH] = len(text)
+            account.slots[Slot.RECORDS] += 1
+        os.close(keep)
+
+    start_new_thread(serve, ())
+
+
+def _flight_record():
+    """JSON; empty where this torch has no recorder."""
+    c10d = sys.modules.get("torch._C._distributed_c10d")
+    dump = getattr(c10d, "_dump_fr_trace_json", None) or getattr(c10d, "_dump_nccl_trace_json", None)
+    try:
+        return dump() if dump else b""
+    except Exception:  # noqa: BLE001  of torch's own; nothing is known then
+        return b""
 
 
 def _publish(account):

@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .bootstrap import ERROR_AT, MAGIC, PAGE_SIZE, SECTION_AT, SECTION_SIZE, Phase, Slot
@@ -36,10 +37,30 @@ class Telemetry:
         return self.phase == Phase.TEARDOWN
 
 
+NAME = "launcher-telemetry"
+
+
 class TelemetryPage:
     def __init__(self, rank: int) -> None:
-        self._fd = os.memfd_create(f"launcher-telemetry-{rank}", os.MFD_CLOEXEC)
+        self._fd = os.memfd_create(f"{NAME}-{rank}", os.MFD_CLOEXEC)
         os.ftruncate(self._fd, PAGE_SIZE)
+        self._open()
+
+    @classmethod
+    def of(cls, pid: int) -> "TelemetryPage | None":
+        """That of a running worker, for any process of its user; None where it has none.
+
+        Raises OSError where the worker may not be looked at, or is gone.
+        """
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            if leads_to_page(path):
+                page = cls.__new__(cls)
+                page._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                page._open()
+                return page
+        return None
+
+    def _open(self) -> None:
         self._map = mmap.mmap(self._fd, PAGE_SIZE)
         self._slots = memoryview(self._map).cast("Q")
 
@@ -71,13 +92,12 @@ class TelemetryPage:
     def slot(self, index: int) -> int:
         return self._slots[index] if self._slots[Slot.MAGIC] == MAGIC else 0
 
-    def clear_behind(self) -> None:
-        """What is written next by whoever shares this file begins at the page's end."""
+    def forget_behind(self) -> None:
+        """Frees what was written behind the page: answers that have been read."""
         os.ftruncate(self._fd, PAGE_SIZE)
-        os.lseek(self._fd, PAGE_SIZE, os.SEEK_SET)
 
-    def behind(self, most: int) -> bytes:
-        return os.pread(self._fd, most, PAGE_SIZE)
+    def at(self, offset: int, size: int) -> bytes:
+        return os.pread(self._fd, size, offset)
 
     def _section(self) -> str:
         name = self._map[SECTION_AT : SECTION_AT + SECTION_SIZE]
@@ -97,6 +117,14 @@ class TelemetryPage:
         self._slots.release()
         self._map.close()
         os.close(self._fd)
+
+
+def leads_to_page(descriptor: Path) -> bool:
+    """``descriptor``: as ``/proc/<pid>/fd/200``."""
+    try:
+        return str(descriptor.readlink()).startswith(f"/memfd:{NAME}")
+    except OSError:  # closed meanwhile
+        return False
 
 
 def _seconds(nanoseconds: int) -> float | None:

@@ -46,13 +46,12 @@ def explain(
     activities = {sample.rank: activity_of(sample) for sample in samples}
     groups = group(samples)
     waiting, culprits = _parted(activities)
-    lagging = recorder.lagging() if recorder else ()
     kind = ""
-    if not culprits and ended and waiting:
+    if not culprits and waiting and ended:
         culprits, kind = tuple(sorted(ended)), "ended"
-    elif not culprits and lagging:
-        culprits = tuple(rank for rank in lagging if rank in activities)
-    if not culprits and not lagging and len(_places(activities, waiting)) > 1:
+    elif not culprits and recorder and (found := recorder.different() or recorder.lagging()):
+        culprits = tuple(rank for rank in found if rank in activities)
+    elif not culprits and len(_places(activities, waiting)) > 1:
         culprits = _minority(activities, waiting)
     waiting = tuple(rank for rank in waiting if rank not in culprits)
     kind = kind or _kind(activities, culprits, waiting, recorder)

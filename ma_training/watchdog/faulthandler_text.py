@@ -3,7 +3,7 @@
 import re
 
 from .evidence import Frame
-from .samples import Thread, without_launcher
+from .samples import Thread, own_part
 
 _THREAD = re.compile(
     r"(Current thread|Thread) 0x([0-9a-f]{1,16})(?: \[(.*)\])? \(most recent call first\):", re.IGNORECASE
@@ -22,6 +22,4 @@ def parse(text: str, main_thread: int = 0) -> tuple[Thread, ...]:
             found[-1][2].append(Frame(frame[3], frame[1], number))
     # The interpreter lists its threads newest first.
     main = main_thread or (found[-1][0] if found else 0)
-    return tuple(
-        Thread(without_launcher(tuple(frames)), identity == main, name) for identity, name, frames in found
-    )
+    return tuple(Thread(own_part(tuple(frames)), identity == main, name) for identity, name, frames in found)

@@ -9,6 +9,7 @@ from .waiting import (
     in_loader,
     in_lock,
     in_logging,
+    in_users_code,
     is_meeting,
     may_wait,
     place,
@@ -35,7 +36,7 @@ class Activity:
         """What follows "rank 2", or with ``count`` > 1 "ranks 1, 2"."""
         at = f" at {self.where}" if self.where else ""
         more = f" ({self.more})" if self.more else ""
-        if self.waits:
+        if self.waits or self.may_wait:
             return f"{'wait' if count > 1 else 'waits'} in {self.what}{at}{more}"
         if self.kind == "mute":
             return self.what if count == 1 else self.what.replace("is ", "are ", 1).replace("sits", "sit", 1)
@@ -63,7 +64,7 @@ def activity_of(sample: Sample) -> Activity:
     if in_loader(frames):
         return _loading(sample, where)
     if called := may_wait(frames):
-        return Activity("maybe", f"in {called}", where)
+        return Activity("maybe", called, where)
     return _own(sample, where)
 
 
@@ -85,7 +86,8 @@ def _exit_place(sample: Sample) -> str:
 
 
 def _loading(sample: Sample, where: str) -> Activity:
-    child = next((child for child in sample.children if in_loader(child.main.frames)), None)
+    workers = [child for child in sample.children if in_loader(child.main.frames)]
+    child = next((worker for worker in workers if worker.stopped or in_users_code(worker.main.frames)), None)
     if child is None:
         return Activity("loader", "in the data loader", where, _kernel(sample), "loader")
     at = place(child.main.frames)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .evidence import Frame
-from .samples import Thread, without_launcher
+from .samples import Thread, own_part
 
 
 def find() -> str | None:
@@ -41,7 +41,7 @@ def _thread(record: Any, pid: int) -> Thread:
     main = number == pid or (number is None and name == "MainThread")
     gil = record.get("owns_gil")
     return Thread(
-        without_launcher(tuple(_frame(frame) for frame in record["frames"])),
+        own_part(tuple(_frame(frame) for frame in record["frames"])),
         main,
         name if isinstance(name, str) else "",
         gil if isinstance(gil, bool) else None,

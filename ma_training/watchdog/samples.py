@@ -47,11 +47,20 @@ class Sample:
         return self.state in ("T", "t")
 
 
-def without_launcher(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """The outer end of a main thread's stack is the launcher's own: of no interest to anyone."""
-    last = len(frames)
-    while last and frames[last - 1].file.endswith("ma_training/agent/bootstrap.py"):
-        last -= 1
-    while last and last < len(frames) and frames[last - 1].file == "<frozen runpy>":
-        last -= 1
-    return frames[:last]
+_BOOTSTRAP = "ma_training/agent/bootstrap.py"
+_FORK = "multiprocessing/popen_fork.py"
+
+
+def own_part(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Without the outer end that says nothing: the launcher's bootstrap; in a fork, where its parent was."""
+    for index, frame in enumerate(frames):
+        if frame.file.endswith(_FORK):
+            return frames[:index]
+    outer = len(frames)
+    for index in range(len(frames) - 1, -1, -1):
+        file = frames[index].file
+        if file.endswith(_BOOTSTRAP) or (outer < len(frames) and file == "<frozen runpy>"):
+            outer = index
+        elif file.endswith(".py") or file.startswith("<"):  # frames of C may come in between
+            break
+    return frames[:outer]

@@ -14,29 +14,22 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from . import faulthandler_text, pyspy
+from .asking import Asked, Silence, ask_all
 from .kernel_state import continue_if_stopped, main_state, problem_of, waits_for
 from .process_tree import state_of
 from .samples import FAULTHANDLER, PY_SPY, Sample, Thread
 
 TIMEOUT = 2.0  # seconds for all of it
-LOOK = 0.005  # seconds between looks for an answer
 MOST_CHILDREN = 32  # processes of a rank, besides the worker, that are looked at
 AT_ONCE = 16  # py-spies
 _SPIES_SHARE = 0.6  # of the time; what is left is for asking
 
 
-class Asked(Protocol):
-    """A worker that can be asked for its stacks by a signal."""
+class StacksAsked(Asked, Protocol):
+    """A worker that prints its stacks when it is asked to."""
 
     @property
     def main_thread(self) -> int: ...
-    def ask(self, pid: int) -> str:
-        """Sends the signal. Returns why that cannot be done, or ''."""
-        ...
-
-    def answer(self, pid: int) -> str | None:
-        """The whole text; None as long as it is not there."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class Subject:
 
     rank: int
     pid: int
-    asked: Asked | None = None
+    asked: StacksAsked | None = None
     children: Sequence[int] = ()
 
 
@@ -171,23 +164,14 @@ def _spy(
 
 def _ask(subjects: Sequence[Subject], deadline: float) -> dict[int, tuple[Thread, ...] | str]:
     """Threads, or why there are none, by pid."""
-    results: dict[int, tuple[Thread, ...] | str] = {}
-    asked = {}
-    for subject in subjects:
-        if subject.asked is None:
-            results[subject.pid] = "it cannot be asked"
-        elif why := subject.asked.ask(subject.pid):
-            results[subject.pid] = why
+    asked = {subject.pid: subject.asked for subject in subjects if subject.asked is not None}
+    results: dict[int, tuple[Thread, ...] | str] = {
+        subject.pid: "it cannot be asked" for subject in subjects if subject.asked is None
+    }
+    for pid, answer in ask_all(asked, deadline).items():
+        if isinstance(answer, Silence):
+            results[pid] = answer.why
         else:
-            asked[subject.pid] = subject.asked
-    while asked and time.monotonic() < deadline:
-        for pid, one in list(asked.items()):
-            if (text := one.answer(pid)) is not None:
-                del asked[pid]
-                results[pid] = faulthandler_text.parse(text, one.main_thread) or "it printed no stack"
-            elif main_state(pid) in ("T", "t", "Z", "X", ""):
-                del asked[pid]
-                results[pid] = "it does not run"
-        if asked:
-            time.sleep(LOOK)
-    return results | dict.fromkeys(asked, "it did not answer the signal in time")
+            threads = faulthandler_text.parse(answer, asked[pid].main_thread)
+            results[pid] = threads or "it printed no stack"
+    return results

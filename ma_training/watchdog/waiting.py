@@ -7,18 +7,24 @@ from .evidence import Frame
 
 # Where collectives are called in Python: the outermost function there is what the user called.
 _COLLECTIVE_FILES = re.compile(
-    r"/torch/distributed/(distributed_c10d|nn/functional|_functional_collectives|algorithms/join)\.py$"
+    r"/torch/distributed/(distributed_c10d|nn/functional|_functional_collectives|algorithms/join|utils)\.py$"
     r"|/mindspore/communication/\w+\.py$|/mindspore/mint/distributed/\w+\.py$"
     r"|/horovod/\w+/(mpi_ops|functions|sync_batch_norm)\.py$"
 )
 _NOT_COLLECTIVE = re.compile(
     r"^(wrapper|_?get_\w+|is_\w+|_check\w*|_warn\w*|__\w+__|destroy_process_group|<.*)$"
 )
+# What DistributedDataParallel calls; of torch/distributed/utils.py nothing else is a collective.
+_DDP = dict.fromkeys(
+    ("_verify_param_shape_across_processes", "_sync_module_states", "_sync_params_and_buffers"),
+    "DistributedDataParallel()",
+)
 _MEETING = re.compile(r"/torch/distributed/rendezvous\.py$|/torch/distributed/elastic/rendezvous/")
 _MEETING_CALLS = ("init_process_group", "init", "new_group", "init_device_mesh")
 _NATIVE = re.compile(
     r"c10d::|gloo::|ProcessGroup(Gloo|NCCL|HCCL|MPI|Wrapper)|\bnccl[A-Z]\w+|\bHccl\w+|horovod::|MPI_\w+"
 )
+_REDUCER = "c10d::Reducer::"  # of DistributedDataParallel
 _NATIVE_NAMES = re.compile(
     r"(all_?reduce|all_?gather|reduce_?scatter|broadcast|barrier|all_?to_?all|scatter|gather|reduce|recv|send)",
     re.IGNORECASE,
@@ -59,11 +65,15 @@ def place(frames: Sequence[Frame]) -> str:
 
 def collective_of(frames: Sequence[Frame]) -> str:
     """The collective it waits in; 'init_process_group' where ranks meet; '' where it does not."""
-    called = [frame.function.rpartition(".")[2] for frame in _library_end(frames)
-              if _COLLECTIVE_FILES.search(frame.file)]  # fmt: skip
+    called = [
+        name
+        for frame in _library_end(frames)
+        if _COLLECTIVE_FILES.search(frame.file)
+        and ((name := frame.function.rpartition(".")[2]) in _DDP or not frame.file.endswith("/utils.py"))
+    ]
     called = [name for name in called if not _NOT_COLLECTIVE.match(name)]
     if called:
-        return called[-1].lstrip("_")
+        return _DDP.get(called[-1], called[-1].lstrip("_"))
     if any(_MEETING.search(frame.file) for frame in _library_end(frames)):
         return "init_process_group"
     return _native_collective(frames)
@@ -81,6 +91,8 @@ def _library_end(frames: Sequence[Frame]) -> list[Frame]:
 
 def _native_collective(frames: Sequence[Frame]) -> str:
     native = [frame.function for frame in _library_end(frames) if _NATIVE.search(frame.function)]
+    if any(_REDUCER in name for name in native):
+        return "backward"
     names = [found[1] for name in native if (found := _NATIVE_NAMES.search(name))]
     return names[-1].lower() if names else "a collective" if native else ""
 
@@ -101,6 +113,10 @@ def may_wait(frames: Sequence[Frame]) -> str:
 def in_loader(frames: Sequence[Frame]) -> bool:
     """Fetching a batch: in the loader, or below it in the user's data set."""
     return any(_LOADER.search(frame.file) for frame in frames)
+
+
+def in_users_code(frames: Sequence[Frame]) -> bool:
+    return any(map(is_users, frames))
 
 
 def in_lock(frames: Sequence[Frame]) -> bool:
