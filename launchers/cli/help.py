@@ -20,6 +20,7 @@ commands (a script of such a name is written ./name):
   config show           every option's value, and where it comes from
   coordinator           leads a job of several nodes from a machine of its own
   ckpt ls|verify|rm     checkpoints: which there are, whether they are whole, removing them
+  check                 whether a job would run here: disks, limits, network, GPUs, NPUs
   drill                 proves that a script resumes bit for bit, before the long run
 """
 
