@@ -36,7 +36,10 @@ def stopped():
 
 
 def gil():
-    ctypes.PyDLL(None).sleep(int(FOREVER))  # a PyDLL keeps the lock that all Python code needs
+    mutex = ctypes.create_string_buffer(64)
+    library = ctypes.PyDLL(None)  # it keeps the lock that all Python code needs
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
 
 
 def lock():
