@@ -85,6 +85,8 @@ def standing(activity: Activity, place: Place, around: Surroundings) -> Standing
         return Standing("moves", 0.0, inf, "is at a debugger's prompt")
     if place.collective:
         patience = CONFIRM if around.known else FIRST_COLLECTIVE
+        if not around.known:  # who sleeps in it came there before anyone looked
+            stood = max(stood, now - activity.flat_since)
         patience = max(patience, _signs(activity, around, collective=True))
         return Standing("waits", stood, patience, f"waits in {place.collective}, {place}")
     return _at_one_place(activity, place, around, stood)

@@ -10,7 +10,6 @@ Where ranks spin while they wait, and read a result at each step, none of them s
 """
 
 from collections.abc import Mapping
-from statistics import median
 
 from .evidence import Evidence, RankEvidence
 from .figures import (
@@ -27,6 +26,7 @@ from .figures import (
 )
 from .findings import Straggler
 from .learning import TRAIN
+from .middle import median
 from .progress import phase_of
 
 
@@ -43,7 +43,9 @@ class Stragglers:
         found: list[Straggler] = []
         for section, factors in self._sections.update(evidence):
             found += self._judge(section, factors)
-        if any(phase_of(rank) != TRAIN or not rank.steps for rank in evidence.ranks):
+        if len(evidence.ranks) < 2 or any(
+            phase_of(rank) != TRAIN or not rank.steps for rank in evidence.ranks
+        ):
             self._window = None  # an evaluation in between would be counted as one rank's slowness
         elif self._window is None or self._window.ranks != {rank.rank for rank in evidence.ranks}:
             self._window = _Window(evidence)
