@@ -33,7 +33,8 @@ class Durations:
         if times > 1:
             self._note(mean)
         self.count += times
-        self.typical += max(1.0 / self.count, 0.02) * (mean - self.typical)
+        weight = 1.0 if self.count == times else min(max(times / self.count, 0.02), 0.1)
+        self.typical += weight * (mean - self.typical)
 
     def _note(self, seconds: float) -> None:
         if seconds > self.longest:

@@ -1,4 +1,4 @@
-"""Every kind of hang is noticed within the limits, in drawn runs of each: 10 a kind. SOAK=1 draws 100."""
+"""Every kind of hang is noticed within the limits, in drawn runs of each: 6 a kind. SOAK=1 draws 100."""
 
 import os
 
@@ -9,7 +9,7 @@ from ma_training.watchdog import Hang
 from .kinds import HANGS, NEEDS_PEERS, NOTHING_KNOWN, SHAPES, Run, gaps, hung_at
 from .world import World, watch
 
-SEEDS = 100 if os.environ.get("SOAK") else 10
+SEEDS = 100 if os.environ.get("SOAK") else 6
 CONFIRMED = 5.0  # seconds after the suspicion
 BLIND = 120.0  # seconds, where nothing is known
 LATE = 0.4  # seconds: how far one observation of a loaded machine is behind
