@@ -4,6 +4,7 @@ from .budget import spent
 from .evidence import DeviceEvidence, Evidence, Frame, RankEvidence, Stack
 from .findings import Cleared, Finding, Hang, Straggler, Suspect
 from .learning import Learned
+from .nodes import job_hangs
 from .rules import State, Watch
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "Straggler",
     "Suspect",
     "Watch",
+    "job_hangs",
     "spent",
 ]

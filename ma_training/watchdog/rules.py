@@ -200,7 +200,7 @@ class Watch:
         phase, idle, limit = self._worst()
         words = [f"{_ranks([number])} {one.words}" for number, one in standings.items()]
         since = min(self._progress[number].at for number in standings)
-        waiting = all(one.kind == "waits" for one in standings.values())
+        waiting = all(one.kind in ("waits", "unseen", "rests") for one in standings.values())
         culprits = _culprits(standings)
         evidence = (self._why(phase, idle, limit), *words)
         return Hang(self._suspects, culprits, phase, since, limit, evidence, waiting)

@@ -49,7 +49,7 @@ def test_the_rank_that_does_not_wait_is_the_culprit(kind: str) -> None:
     for seed in range(SEEDS):
         run = Run(seed).several()
         made = HANGS[kind](run)
-        seen = watch(made, hung_at(made) + 60)
+        seen = watch(made, hung_at(made) + 150)
         ((_, hang),) = seen.hangs
         assert isinstance(hang, Hang)
         assert (hang.culprits, hang.waiting_only) == ((0,), False), (kind, seed)
