@@ -82,7 +82,7 @@ def test_what_py_spy_does_not_write_is_refused(text: str) -> None:
             "it may not look (ptrace is not permitted)",
         ),
         (
-            "Error: Failed.\n\nCaused by:\n    0: gone\n    1: os error 2\nStack:\n   0: <E as x>::y\n",
+            "Error: Failed.\n\nCaused by:\n    0: gone\n    1: os error 2\nStack backtrace:\n   0: E::y\n",
             "os error 2",
         ),
         (
