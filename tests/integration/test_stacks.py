@@ -171,7 +171,9 @@ def test_one_in_the_kernel(start: Start) -> None:
         import ctypes
         libc = ctypes.CDLL(None)
         print("up")
-        libc.vfork() or libc.pause()
+        if not libc.vfork():
+            while libc.pause():  # until it is killed: it has its parent's memory
+                pass
         """
     )
     until_state(worker, "D")
@@ -311,17 +313,20 @@ def test_real_collectives(start: Start, kind: str) -> None:
     assert explained(workers, NONE).culprits == (2,)
 
 
-def settled(workers: list[Worker], done: Callable[[Explanation], bool]) -> Explanation:
+def settled(
+    workers: list[Worker], done: Callable[[Explanation], bool], spy: str | None = None
+) -> Explanation:
     """The explanation when all have come to where they hang; the last one where they do not."""
     until = time.monotonic() + PATIENCE
-    while not done(found := explained(workers)) and time.monotonic() < until:
+    while not done(found := explained(workers, spy)) and time.monotonic() < until:
         time.sleep(0.05)
     return found
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("processes", [0, 1])
-def test_a_data_loader_that_gives_nothing(start: Start, processes: int) -> None:
+@pytest.mark.parametrize("processes", [0, 1, 3])
+@pytest.mark.parametrize("spy", [None, NONE])
+def test_a_data_loader_that_gives_nothing(start: Start, processes: int, spy: str | None) -> None:
     (worker,) = start(
         f"""
         import time, torch
@@ -338,7 +343,10 @@ def test_a_data_loader_that_gives_nothing(start: Start, processes: int) -> None:
             pass
         """
     )
-    found = settled([worker], lambda found: "train.py:10" in found.sentence)
+    found = settled([worker], lambda found: "train.py:10" in found.sentence, spy)
     assert (found.kind, found.culprits) == ("loader", (0,))
-    process = f" (its worker process {found.groups[0].samples[0].children[0].pid}" if processes else ""
-    assert f"rank 0 is in the data loader at train.py:10{process}" in found.sentence
+    assert "rank 0 is in the data loader at train.py:10" in found.sentence
+    children = found.groups[0].samples[0].children
+    named = [child for child in children if f"(its worker process {child.pid}" in found.sentence]
+    assert len(named) == min(processes, 1)
+    assert all(child.main.frames[0].function.endswith("__getitem__") for child in named)
