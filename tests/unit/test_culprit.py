@@ -114,6 +114,11 @@ def test_the_others_in_backward_wait_too() -> None:
     assert found.culprits == (2,)
 
 
+def test_one_that_computes_does_not_wait_in_backward() -> None:
+    found = explain([sample(0, BACKWARD, state="R"), sample(1, READING)])
+    assert found.sentence.startswith("rank 0 is in backward at train.py:87; rank 1 is in the data loader")
+
+
 def test_different_collectives() -> None:
     found = explain([sample(0), sample(1), sample(2, BARRIER)])
     assert (found.culprits, found.kind) == ((2,), "skipped")
