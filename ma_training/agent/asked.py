@@ -53,7 +53,8 @@ class StacksAsked:
         # While the handler runs, its thread has the signal blocked.
         if threads_that(pid, "SigBlk", STACKS_SIGNAL) - self._blocking:
             return None
-        ends = _position(pid, self._page.slot(Slot.STACKS_FD))
+        # Where it has ended since: what is there.
+        ends = _position(pid, self._page.slot(Slot.STACKS_FD)) or self._page.size
         text = self._page.at(self._begins, min(ends - self._begins, MOST)) if ends > self._begins else b""
         return text.replace(b"\0", b"").decode(errors="replace") or None
 
