@@ -43,7 +43,7 @@ class Slot:
 
     MAGIC, PID, PHASE, EXIT_CODE, COUNTING, STEPS, ERROR_LENGTH, ERROR_NS, ANSWERED = range(9)
     STEP_NS, BEATS, BEAT_NS, SECTION_NS, THREAD, STACKS_FD = range(9, 15)  # ..._NS: the monotonic clock
-    RECORDER_FD, RECORDS, RECORD_LENGTH = range(15, 18)
+    RECORDER_FD, RECORDER_PIPE, RECORDS, RECORD_LENGTH = range(15, 19)
 
 
 class Phase:
@@ -137,7 +137,8 @@ def _serve_records(account):
 
     Who asks opens the pipe by /proc and writes a byte.
     """
-    asked, keep = os.pipe()  # the other end stays open: else the thread would read its end at once
+    asked, _ = os.pipe()  # the other end stays open: else the thread would read the pipe's end at once
+    account.slots[Slot.RECORDER_PIPE] = os.fstat(asked).st_ino
     account.slots[Slot.RECORDER_FD] = asked
 
     def serve():
@@ -149,7 +150,6 @@ def _serve_records(account):
                 return
             account.slots[Slot.RECORD_LENGTH] = len(text)
             account.slots[Slot.RECORDS] += 1
-        os.close(keep)
 
     start_new_thread(serve, ())
 
