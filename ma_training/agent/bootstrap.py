@@ -56,6 +56,7 @@ class Account:
     def __init__(self, fd):
         self.map = mmap.mmap(fd, PAGE_SIZE)
         self.stacks_fd = _move_up(fd)
+        self.stacks_file = os.fstat(self.stacks_fd)
         os.lseek(
             self.stacks_fd, PAGE_SIZE, os.SEEK_SET
         )  # stacks are printed behind the page, one after another
@@ -142,14 +143,16 @@ def _serve_records(account):
     account.slots[Slot.RECORDER_FD] = asked
 
     def serve():
-        while os.read(asked, 1):
-            text = _flight_record()[:RECORD_SIZE]
-            try:
+        try:
+            while os.read(asked, 1):
+                text = _flight_record()[:RECORD_SIZE]
+                if not os.path.samestat(os.fstat(account.stacks_fd), account.stacks_file):
+                    return  # the script has closed it, and opened another file under its number
                 os.pwrite(account.stacks_fd, text, RECORD_AT)
-            except OSError:  # the script has closed it
-                return
-            account.slots[Slot.RECORD_LENGTH] = len(text)
-            account.slots[Slot.RECORDS] += 1
+                account.slots[Slot.RECORD_LENGTH] = len(text)
+                account.slots[Slot.RECORDS] += 1
+        except OSError:  # the script has closed one of them
+            pass
 
     start_new_thread(serve, ())
 
