@@ -37,7 +37,7 @@ def test_a_running_job(launcher: Launcher) -> None:
     assert dump.process.returncode == 0
     first, *_ = dump.stdout.splitlines()
     assert "rank 0 is waiting for a lock at train.py:7" in first
-    assert "rank 1 is at the end of its script, waiting for what that left at train.py:7" in first
+    assert "rank 1 is past the end of its script at train.py:7" in first
     assert f"rank 0 (pid {job.worker_pid(0)}; py-spy)" in dump.stdout
     assert f"    wait_for_ever ({launcher.directory}/train.py:7)\n" in dump.stdout
     assert "bootstrap.py" not in dump.stdout
