@@ -31,6 +31,7 @@ from .messages import (
     Refuse,
     Slice,
     Standby,
+    Stands,
     Stop,
     Terms,
     Vote,
@@ -160,6 +161,8 @@ class Leader:
             self._course.port_held(message.attempt, message.port)
         elif isinstance(message, WorkerFailed):
             self._course.failed(self.plan, member, message, now)
+        elif isinstance(message, Stands):
+            self._course.stands(self.plan, member, message, now)
         elif isinstance(message, Done) and number in self.plan.waiting:
             self._course.done(self.plan, member, message, now)
         return self._advance(now)

@@ -65,5 +65,3 @@ WINDOW_STEPS = 10  # in a window at least: it is longer where they take longer
 PAUSE = 3.0  # steps' times without a step: then it was no training, and the window says nothing
 COMPARABLE = 5  # observations in a window in which all ranks have done the same step
 LONG_SECTION = 5.0  # shorter ones are not compared: they are read once a second
-
-HANGS = 3  # without progress between them, and the job is over
