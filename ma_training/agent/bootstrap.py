@@ -57,9 +57,8 @@ class Account:
         self.map = mmap.mmap(fd, PAGE_SIZE)
         self.stacks_fd = _move_up(fd)
         self.stacks_file = os.fstat(self.stacks_fd)
-        os.lseek(
-            self.stacks_fd, PAGE_SIZE, os.SEEK_SET
-        )  # stacks are printed behind the page, one after another
+        # Stacks are printed behind the page, one after another.
+        os.lseek(self.stacks_fd, PAGE_SIZE, os.SEEK_SET)
         self.slots = memoryview(self.map).cast("Q")
         self.pid = self.slots[Slot.PID] = os.getpid()
         self.slots[Slot.PHASE] = Phase.START
