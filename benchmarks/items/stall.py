@@ -126,17 +126,68 @@ def dlrover(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
     return save, lambda: None
 
 
-def restore(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
-    """What another process, which was killed, has kept."""
+def restores(case: Case, root: Path) -> list[float]:
+    """What a restarted worker waits for: in a process of its own each time, which has its modules and its
+    model, whose memory is touched, TrainingState() and restore() of what a process that was killed has left.
+
+    Seconds. As under a launcher: in an agent's directory.
+    """
+    import torch
+
+    import ma_training.data
+    import ma_training.state  # noqa: F401  a script has them before it has a model
+
+    torch.set_num_threads(1)  # no pool of threads that a fork would not have
+    model = make_model(case)
+    _as_worker(root)
+    _in_a_child(lambda: _leave_a_state(model))
+    return [_in_a_child(lambda: _restored(model)) for _ in range(case.repetitions)]
+
+
+def _as_worker(root: Path) -> None:
+    from ma_training.snapshot import JobDirectory, default_root, job_key
+
+    directory = JobDirectory(default_root(), job_key(str(root)))
+    directory.acquire(str(root))
+    atexit.register(directory.remove)
+    os.environ |= {
+        "LAUNCHER_WORKER_SNAPSHOTS": str(directory.path),
+        "LAUNCHER_WORKER_CHECKPOINTS": str(root / "checkpoints"),
+        "LAUNCHER_WORKER_IDENTITY": "benchmark",
+        "LAUNCHER_WORKER_RESUME_STEP": "1",
+    }
+
+
+def _in_a_child(action: Callable[[], float]) -> float:
+    """What it returns there. The child ends as a worker that is killed."""
+    read, write = os.pipe()
+    if child := os.fork():
+        os.close(write)
+        with os.fdopen(read) as said:
+            text = said.read()
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL, "the child failed"
+        return float(text)
+    os.write(write, repr(action()).encode())
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def _leave_a_state(model: Any) -> float:
     from ma_training import TrainingState
 
-    state = TrainingState(model=model, name=str(root))
+    TrainingState(model=model).commit()
+    return 0.0
 
-    def again() -> None:
-        found = state.restore()
-        assert found is not None and found.source == "memory", found
 
-    return again, lambda: None
+def _restored(model: Any) -> float:
+    from ma_training import TrainingState
+
+    step(model)
+    begun = time.perf_counter()
+    found = TrainingState(model=model).restore()
+    seconds = time.perf_counter() - begun
+    assert found is not None and found.source == "memory", found
+    return seconds
 
 
 SIDES = {
@@ -145,18 +196,19 @@ SIDES = {
     "torch.save": torch_save,
     "async_save": async_save,
     "dlrover": dlrover,
-    "restore": restore,
 }
 
 
 def main() -> None:
     side, case, out, root = sys.argv[1], CASES[sys.argv[2]], Path(sys.argv[3]), Path(sys.argv[4])
     root.mkdir(parents=True, exist_ok=True)
-    model = make_model(case)
-    if side == "restore":
-        _leave_a_state(case, root)
+    took = restores(case, root) if side == "restore" else _stalls(side, case, root)
+    out.write_text(f"{statistics.median(took)}\n")
+
+
+def _stalls(side: str, case: Case, root: Path) -> list[float]:
+    model, took = make_model(case), []
     action, after = SIDES[side](case, model, root)
-    took = []
     for number in range(WARM + case.repetitions):
         step(model)
         begun = time.perf_counter()
@@ -165,18 +217,7 @@ def main() -> None:
         after()
         if number >= WARM:
             took.append(seconds)
-    out.write_text(f"{statistics.median(took)}\n")
-
-
-def _leave_a_state(case: Case, root: Path) -> None:
-    if child := os.fork():
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL
-        return
-    from ma_training import TrainingState
-
-    state = TrainingState(model=make_model(case), name=str(root))
-    state.commit()
-    os.kill(os.getpid(), signal.SIGKILL)
+    return took
 
 
 if __name__ == "__main__":

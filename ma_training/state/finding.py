@@ -6,10 +6,11 @@ must be of one node: each sees all there is, and takes the step that the agent h
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ma_training.checkpoint import CheckpointError, CheckpointStore, Entry, Rejected, read_entry
+from ma_training.snapshot import Segment
 
 from .agreement import Holding, newest_common, step_of
 from .errors import StateError
@@ -27,6 +28,7 @@ class Finding:
     source: Source | None
     rejected: tuple[Rejected, ...] = ()
     faults: tuple[str, ...] = ()
+    segments: dict[Path, Segment] = field(default_factory=dict)  # that were looked into; open
 
 
 @contextmanager
@@ -34,10 +36,9 @@ def find(here: Surroundings, home: Home, group: Group | None) -> Iterator[Findin
     """What it gives is to be copied before the end. Raises StateError, and CheckpointError."""
     memory = recollect(home, here.rank, here.world_size, here.identity)
     with ExitStack() as stack:
-        if group:
-            yield _together(here, memory, group, stack)
-        else:
-            yield _apart(here, memory, stack)
+        stack.callback(memory.wait)
+        finding = _together(here, memory, group, stack) if group else _apart(here, memory, stack)
+        yield replace(finding, segments=memory.segments)
 
 
 def _apart(here: Surroundings, memory: Recollection, stack: ExitStack) -> Finding:

@@ -1,6 +1,6 @@
 """This rank's segment: made when the first state comes, made anew when a state of another form comes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ma_training.devices import memory_limits
@@ -22,11 +22,17 @@ class Memory:
         self._here, self._places = here, places
         self._segment: Segment | None = None
         self._copier: Copier | None = None
+        self._found: dict[Path, Segment] = {}
         self._off = not places or here.mode == "off"
 
     @property
     def off(self) -> bool:
         return self._off
+
+    def adopt(self, found: Mapping[Path, Segment]) -> None:
+        """Segments that were opened to restore from: this rank's is mapped already, to be written to."""
+        if self._segment is None:
+            self._found = {path: segment for path, segment in found.items() if path in self._places}
 
     def write(self, step: int, parts: Sequence[Leaves], private: int, meta: bytes) -> bool:
         """Keeps a state; False where there was no room, or no free slot. ``private`` parts come last."""
@@ -43,7 +49,10 @@ class Memory:
             self._copier.forget()
         if self._segment:
             self._segment.close()
+        for segment in self._found.values():
+            segment.close()
         self._segment = self._copier = None
+        self._found = {}
 
     def _write(self, segment: Segment, step: int, meta: bytes) -> bool:
         slot = segment.begin(step)
@@ -71,9 +80,10 @@ class Memory:
 
     def _go_on(self, schema: Schema, step: int, meta: bytes) -> bool | None:
         """In the file that a predecessor has left; None where there is none of the same form."""
+        found, self._found = self._found, {}
         for path in self._places:
             try:
-                segment = Segment.open(path)
+                segment = found[path] if path in found and found[path].is_there() else Segment.open(path)
                 if segment.schema == schema and len(meta) + META_ROOM // 2 <= segment.layout.meta_capacity:
                     self._segment = segment
                     return self._write(segment, step, meta)

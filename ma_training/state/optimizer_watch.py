@@ -10,6 +10,8 @@ from .watch import NotPlain, Objects, Tensors
 
 _HOOKS = ("_optimizer_state_dict_pre_hooks", "_optimizer_state_dict_post_hooks")
 
+_LOAD_HOOKS = ("_optimizer_load_state_dict_pre_hooks", "_optimizer_load_state_dict_post_hooks")
+
 
 class OptimizerWatch:
     """Its state, with the parameters numbered as by state_dict(). What is no tensor is read each time."""
@@ -86,6 +88,12 @@ def _is_plain(optimizer: Any) -> bool:
         getattr(type(optimizer), name) is getattr(Optimizer, name)
         for name in ("state_dict", "load_state_dict")
     )
+
+
+def loads_plainly(optimizer: Any) -> bool:
+    """Whether load_state_dict() would do no more than copy, of an optimizer that can be watched."""
+    hooked = any(getattr(optimizer, hooks, None) for hooks in _LOAD_HOOKS)
+    return not hooked and bool(type(optimizer).__setstate__.__module__.startswith("torch.optim."))
 
 
 def _no_array(path: str, value: Any) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from operator import is_
 from typing import Any, Protocol
 
+from ma_training.snapshot import LeafSpec
+
 from .arrays import describe
 from .flat import Flat, Leaves
 
@@ -41,12 +43,7 @@ class Tensors:
 
     def __init__(self, named: Iterable[tuple[str, Any]]) -> None:
         """Raises StateError for tensors that cannot be saved."""
-        self.leaves: Leaves = []
-        for name, tensor in named:
-            found = describe(name, tensor)
-            if found is None:
-                raise NotPlain
-            self.leaves.append((found[0], tensor))
+        self.leaves: Leaves = _described(named)
         self._tensors = [tensor for _, tensor in self.leaves]
         self._shapes = [tensor.shape for tensor in self._tensors]
         self._dtypes = Objects([tensor.dtype for tensor in self._tensors])
@@ -56,3 +53,18 @@ class Tensors:
         return [tensor.shape for tensor in self._tensors] == self._shapes and self._dtypes.are(
             [tensor.dtype for tensor in self._tensors]
         )
+
+
+def _described(named: Iterable[tuple[str, Any]]) -> Leaves:
+    """Most are of a few forms: of each, one is looked at closely."""
+    leaves: Leaves = []
+    by_form: dict[Any, LeafSpec] = {}
+    for name, tensor in named:
+        form = type(tensor), tensor.dtype, tensor.layout, tensor.device, tensor.shape
+        if form not in by_form:
+            found = describe(name, tensor)
+            if found is None:
+                raise NotPlain
+            by_form[form] = found[0]
+        leaves.append((by_form[form].renamed(name), tensor))
+    return leaves
