@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -53,9 +53,13 @@ class LeafSpec(_Fields):
                 raise SnapshotError(f"leaf {name!r}: shape {shape!r} is not of whole numbers from 0 up")
         return tuple.__new__(cls, (name, dtype, shape))
 
-    def renamed(self, name: str) -> "LeafSpec":
-        """Another one of this type and shape. ``name`` is a text of at least one character."""
-        return tuple.__new__(LeafSpec, (name, self[1], self[2]))
+    @classmethod
+    def several(cls, names: Sequence[str], forms: Sequence[tuple[str, tuple[int, ...]]]) -> "list[LeafSpec]":
+        """One for each name, with its type and shape: of the few forms that there are, each is checked once.
+        Lengths are int and not bool, which would pass for another form."""
+        for form in set(forms):
+            cls("any", *form)
+        return [tuple.__new__(cls, (name, form[0], form[1])) for name, form in zip(names, forms, strict=True)]
 
     @property
     def nbytes(self) -> int:
@@ -137,13 +141,18 @@ class Schema:
         return cls(tuple(_leaves(rows)))
 
 
-def _leaves(rows: list[Any]) -> Iterable[LeafSpec]:
-    by_form: dict[str, LeafSpec] = {}  # as text, for True == 1 == 1.0; most are of a few forms
+def _leaves(rows: list[Any]) -> list[LeafSpec]:
     for number, row in enumerate(rows):
-        if type(row) is not list or list(map(type, row)) != [str, str, list]:
+        if type(row) is not list or len(row) != 3 or not _is_leaf(*row):
             raise SnapshotError(f"leaf {number} is {row!r:.80}, not a name, a type and a shape")
-        name, dtype, shape = row
-        form = f"{dtype}{shape}"
-        if not name or form not in by_form:
-            by_form[form] = LeafSpec(name, dtype, tuple(shape))
-        yield by_form[form].renamed(name)
+    names, forms = [row[0] for row in rows], [(row[1], tuple(row[2])) for row in rows]
+    if all(names) and {type(length) for row in rows for length in row[2]} <= {int}:
+        try:
+            return LeafSpec.several(names, forms)
+        except SnapshotError:
+            pass  # told below, of the leaf that it is
+    return [LeafSpec(name, *form) for name, form in zip(names, forms, strict=True)]
+
+
+def _is_leaf(name: Any, dtype: Any, shape: Any) -> bool:
+    return type(name) is str and type(dtype) is str and type(shape) is list

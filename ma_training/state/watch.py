@@ -57,14 +57,14 @@ class Tensors:
 
 def _described(named: Iterable[tuple[str, Any]]) -> Leaves:
     """Most are of a few forms: of each, one is looked at closely."""
-    leaves: Leaves = []
-    by_form: dict[Any, LeafSpec] = {}
-    for name, tensor in named:
-        form = type(tensor), tensor.dtype, tensor.layout, tensor.device, tensor.shape
-        if form not in by_form:
+    pairs = list(named)
+    forms = [(type(one), one.dtype, one.layout, one.device, one.shape) for _, one in pairs]
+    known: dict[Any, tuple[str, tuple[int, ...]]] = {}
+    for form, (name, tensor) in zip(forms, pairs, strict=True):
+        if form not in known:
             found = describe(name, tensor)
             if found is None:
                 raise NotPlain
-            by_form[form] = found[0]
-        leaves.append((by_form[form].renamed(name), tensor))
-    return leaves
+            known[form] = found[0].dtype, found[0].shape
+    specs = LeafSpec.several([name for name, _ in pairs], [known[form] for form in forms])
+    return [(spec, tensor) for spec, (_, tensor) in zip(specs, pairs, strict=True)]
