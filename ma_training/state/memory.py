@@ -78,7 +78,7 @@ class Memory:
             if path is not None:
                 return self._make(path, schema, choice.slots, step, meta)
             self._give_up(choice.why)
-        except SnapshotError as error:
+        except (SnapshotError, OSError) as error:
             self._give_up(str(error))
         return False
 
@@ -109,8 +109,12 @@ class Memory:
             attempt=self._here.attempt,
             job=self._here.job,
         )
-        written = self._write(self._segment, step, meta)
-        unfinished.rename(path)
+        try:
+            written = self._write(self._segment, step, meta)
+            unfinished.rename(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
         return written
 
     def _place(self, own_copy: Copy, private: Copy) -> tuple[Choice, Path | None]:

@@ -83,7 +83,7 @@ class TrainingState:
             raise ValueError("restore(include=, exclude=) choose from a checkpoint that is given: path=")
         started = time.perf_counter()
         place, ranks = self._here(), group()
-        with no_collection(), find(place.here, place.home, ranks) as finding:
+        with no_collection(), find(place.here, place.home, ranks, self._every) as finding:
             restored = self._take(finding) if finding.source else None
         place.memory.adopt(finding.segments)
         if path is not None and restored:
