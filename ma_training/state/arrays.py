@@ -114,6 +114,8 @@ def pour(addresses: Sequence[int], sizes: Sequence[int], tensors: Sequence[Any])
         if not tensor.is_cpu or not tensor.is_contiguous() or tensor.is_neg():
             return False
     targets = [tensor.data_ptr() for tensor in tensors]
+    if not all(target or not size for target, size in zip(targets, sizes, strict=True)):
+        raise StateError("a tensor to be restored has no memory: its storage was resized to 0")
     deque(map(memmove, targets, addresses, sizes), maxlen=0)  # no bytecode between two copies
     return True
 

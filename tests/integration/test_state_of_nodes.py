@@ -31,6 +31,8 @@ def wait_for(pattern):
 """
 COMMIT, PRINT = "        state.commit()\n", "        print(state.step, line, flush=True)\n"
 RESTORE = "state.restore()\n"
+# Of three summands the order matters, and DDP orders its buckets anew after its first step.
+ALONE = ("DistributedDataParallel(model)", "DistributedDataParallel(model, bucket_cap_mb=1e-6)")
 PLAIN = ("torch.nn.Dropout(0.3)", "torch.nn.Dropout(0.0)")  # no random numbers that a rank has for itself
 
 
@@ -89,20 +91,23 @@ def straight(nodes: Nodes, count: int, *changes: tuple[str, str]) -> list[dict[s
     return found
 
 
-def agree(found: dict[str, str], expected: dict[str, str]) -> bool:
+def differences(found: dict[str, str], expected: dict[str, str]) -> list[tuple[str, str | None, str | None]]:
     """A worker may be ended between the commit of step 11 and the line that tells it."""
-    return expected.keys() - found.keys() <= {"11"} and all(expected[step] == found[step] for step in found)
+    steps = sorted(found.keys() | expected.keys() - {"11"})
+    return [
+        (step, found.get(step), expected.get(step)) for step in steps if found.get(step) != expected.get(step)
+    ]
 
 
 def test_a_killed_worker_of_one_node_costs_no_bit(trained: Nodes) -> None:
     count = 3
-    expected = straight(trained, count)
+    expected = straight(trained, count, ALONE)
     kill = f"if attempt == 0 and rank == {count - 1} and state.step == 11: os.kill(os.getpid(), 9)"
-    trained.launcher.script(script(after_print(kill)))
+    trained.launcher.script(script(ALONE, after_print(kill)))
     jobs = trained.start_all(count)
     for rank, job in enumerate(jobs):
         assert job.wait(END) == 0, job.stderr
-        assert agree(steps(job, rank), expected[rank])
+        assert differences(steps(job, rank), expected[rank]) == []
         assert "seeded anew" not in said(job, rank)  # nobody was seeded anew
     assert "restored from memory" in said(jobs[0], 0)
 
@@ -120,7 +125,7 @@ def test_the_step_that_all_have_is_taken_though_one_node_has_saved_a_newer_one(t
     jobs = trained.start_all(2)
     for rank, job in enumerate(jobs):
         assert job.wait(END) == 0, job.stderr
-        assert agree(steps(job, rank), expected[rank])
+        assert differences(steps(job, rank), expected[rank]) == []
     assert "step 10 (epoch 1) restored from memory" in said(jobs[0], 0)
     (saved,) = jobs[0].events("checkpoint.saved")
     assert saved.data["step"] == 11
@@ -137,7 +142,7 @@ def test_a_node_that_has_lost_its_state_is_given_it(trained: Nodes) -> None:
     jobs = trained.start_all(2)
     for rank, job in enumerate(jobs):
         assert job.wait(END) == 0, job.stderr
-        assert agree(losses(steps(job, rank)), losses(expected[rank]))
+        assert differences(losses(steps(job, rank)), losses(expected[rank])) == []
     assert "step 11 (epoch 1) restored from memory" in said(jobs[0], 0)
     assert f"rank {lost} has no random state of step 11: seeded anew" in said(jobs[lost], lost)
 
@@ -156,7 +161,7 @@ def test_a_spare_that_takes_a_lost_nodes_place_is_given_the_state(trained: Nodes
     assert first.wait(END) == 0, first.stderr
     assert spare.wait(END) == 0, spare.stderr
     second.wait()
-    assert agree(losses(steps(first, 0)), losses(expected[0]))
+    assert differences(losses(steps(first, 0)), losses(expected[0])) == []
     later = {step: loss for step, loss in losses(expected[1]).items() if step == "end" or int(step) > 11}
     assert losses(steps(spare, 1)) == later
     assert "step 11 (epoch 1) restored from memory" in said(first, 0)
