@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ def memcpy(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
         numpy.add(source, 1, out=source)
 
     return lambda: numpy.copyto(target, source), change
+
+
+def turns(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
+    """The limit of what survives a kill: the newest copy is never written over, so places take turns, and
+    none of them is in a processor's cache when its turn has come."""
+    import numpy
+
+    source = numpy.ones(case.total, dtype=numpy.uint8)
+    targets = cycle([numpy.zeros_like(source) for _ in range(3)])
+
+    def change() -> None:
+        numpy.add(source, 1, out=source)
+
+    return lambda: numpy.copyto(next(targets), source), change
 
 
 def commit(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
@@ -192,6 +207,7 @@ def _restored(model: Any) -> float:
 
 SIDES = {
     "memcpy": memcpy,
+    "turns": turns,
     "commit": commit,
     "torch.save": torch_save,
     "async_save": async_save,

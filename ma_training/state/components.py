@@ -23,6 +23,11 @@ from .optimizer_watch import OptimizerWatch
 from .stored_leaves import specs_of
 from .watch import NotPlain, Watch
 
+LOADER_HINT = (
+    "\nhint: give the ma_training.data.ResumableBatchSampler that it has, or a "
+    "torchdata.stateful_dataloader.StatefulDataLoader (pip install torchdata)"
+)
+
 
 class Component(Protocol):
     name: str
@@ -48,8 +53,10 @@ def component(name: str, value: Any) -> Component:
         return ObjectComponent(name, value)
     if type(value) in (dict, list):
         return ValueComponent(name, value)
+    loader = torch is not None and isinstance(value, torch.utils.data.DataLoader)
     raise StateError(
         f"{name} is a {type(value).__name__}: no dict or list, and without state_dict() and load_state_dict()"
+        f"{LOADER_HINT if loader else ''}"
     )
 
 
