@@ -8,6 +8,7 @@ import atexit
 import os
 import signal
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -141,60 +142,46 @@ def dlrover(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
     return save, lambda: None
 
 
+RESTARTS = 3  # a round: each is a process that imports PyTorch
+
+
 def restores(case: Case, root: Path) -> list[float]:
-    """What a restarted worker waits for: in a process of its own each time, which has its modules and its
-    model, whose memory is touched, TrainingState() and restore() of what a process that was killed has left.
-
-    Seconds. As under a launcher: in an agent's directory.
-    """
-    import torch
-
-    import ma_training.data
-    import ma_training.state  # noqa: F401  a script has them before it has a model
-
-    torch.set_num_threads(1)  # no pool of threads that a fork would not have
-    model = make_model(case)
-    _as_worker(root)
-    _in_a_child(lambda: _leave_a_state(model))
-    return [_in_a_child(lambda: _restored(model)) for _ in range(case.repetitions)]
-
-
-def _as_worker(root: Path) -> None:
+    """What restarted workers wait for, in seconds, under an agent: see `restored`."""
     from ma_training.snapshot import JobDirectory, default_root, job_key
 
     directory = JobDirectory(default_root(), job_key(str(root)))
     directory.acquire(str(root))
-    atexit.register(directory.remove)
-    os.environ |= {
+    environ = os.environ | {
         "LAUNCHER_WORKER_SNAPSHOTS": str(directory.path),
         "LAUNCHER_WORKER_CHECKPOINTS": str(root / "checkpoints"),
         "LAUNCHER_WORKER_IDENTITY": "benchmark",
         "LAUNCHER_WORKER_RESUME_STEP": "1",
     }
+    try:
+        _worker(case, root, environ, "leave")
+        return [_worker(case, root, environ, "restored") for _ in range(RESTARTS)]
+    finally:
+        directory.remove()
 
 
-def _in_a_child(action: Callable[[], float]) -> float:
-    """What it returns there. The child ends as a worker that is killed."""
-    read, write = os.pipe()
-    if child := os.fork():
-        os.close(write)
-        with os.fdopen(read) as said:
-            text = said.read()
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL, "the child failed"
-        return float(text)
-    os.write(write, repr(action()).encode())
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError
+def _worker(case: Case, root: Path, environ: dict[str, str], what: str) -> float:
+    out = root / what
+    words = [sys.executable, "-m", "benchmarks.items.stall", what, case.name, str(out), str(root)]
+    assert subprocess.run(words, env=environ, check=False).returncode == -signal.SIGKILL
+    return float(out.read_text())
 
 
-def _leave_a_state(model: Any) -> float:
+def leave(model: Any) -> float:
     from ma_training import TrainingState
 
     TrainingState(model=model).commit()
     return 0.0
 
 
-def _restored(model: Any) -> float:
+def restored(model: Any) -> float:
+    """TrainingState() and restore(), of what a process that was killed has left, in one that has imported all
+    that a script does, and has touched the memory of its model."""
+    import ma_training.data  # noqa: F401
     from ma_training import TrainingState
 
     step(model)
@@ -205,6 +192,7 @@ def _restored(model: Any) -> float:
     return seconds
 
 
+WORKERS = {"leave": leave, "restored": restored}
 SIDES = {
     "memcpy": memcpy,
     "turns": turns,
@@ -218,6 +206,9 @@ SIDES = {
 def main() -> None:
     side, case, out, root = sys.argv[1], CASES[sys.argv[2]], Path(sys.argv[3]), Path(sys.argv[4])
     root.mkdir(parents=True, exist_ok=True)
+    if side in WORKERS:
+        out.write_text(repr(WORKERS[side](make_model(case))))
+        os.kill(os.getpid(), signal.SIGKILL)
     took = restores(case, root) if side == "restore" else _stalls(side, case, root)
     out.write_text(f"{statistics.median(took)}\n")
 
