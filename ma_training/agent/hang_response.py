@@ -94,7 +94,7 @@ class HangResponse:
     def _warn(self, failure: WorkerFailure, found: Found) -> None:
         self._say(f"rank {failure.rank} {failure.describe()}; nothing is done about it (--on-hang)")
         if self._on_hang == "dump":
-            for line in (line for sample in found.samples for line in quote(sample)):
+            for line in (line for sample in _samples(found) for line in quote(sample)):
                 self._say(line)
 
     def _emit(self, kind: str, rank: int | None = None, **data: object) -> None:
@@ -108,7 +108,7 @@ def failures_of(hang: Hang, found: Found, final: bool) -> list[WorkerFailure]:
     culprits = explanation.culprits or hang.culprits
     sentence = explanation.sentence or "; ".join(hang.evidence)
     stuck = bool(culprits) and not explanation.waiting_only
-    samples = {sample.rank: sample for sample in found.samples}
+    samples = {sample.rank: sample for sample in _samples(found)}
     return [
         WorkerFailure(
             rank,
@@ -124,6 +124,11 @@ def failures_of(hang: Hang, found: Found, final: bool) -> list[WorkerFailure]:
         )
         for rank in (culprits or hang.ranks[:1])
     ]
+
+
+def _samples(found: Found) -> "list[Sample]":
+    groups = found.explanation.groups if found.explanation else ()
+    return [sample for group in groups for sample in group.samples]
 
 
 def quote(sample: "Sample") -> list[str]:
