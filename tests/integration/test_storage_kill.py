@@ -34,40 +34,39 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 COPIER = """
-import sys
+import pathlib, sys
 from ma_training.storage import *
 source, target = open_store(sys.argv[1]), open_store(sys.argv[2])
 with Leftovers(target) as leftovers:
     leftovers.abort()
     print("begun", flush=True)
-    report = copy_tree(Task(source, target, leftovers=leftovers))
+    look = sys.argv[4] == "look"
+    with Journal(pathlib.Path(sys.argv[3])) as journal:
+        report = copy_tree(Task(source, target, journal=journal, look=look, leftovers=leftovers))
 print("over", report.complete, report.failed, flush=True)
 """
 
 
-def run_copier(source: str, target: str, environ: dict[str, str], kill_after: float | None) -> str:
-    process = subprocess.Popen(
-        [sys.executable, "-c", COPIER, source, target],
-        env=os.environ | environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout and process.stdout.readline() == "begun\n"
-        if kill_after is not None:
-            try:
-                process.wait(kill_after)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-        return process.communicate(timeout=60)[0]
-    finally:
-        process.kill()
-        process.wait()
+def run_copier(words: list[str], environ: dict[str, str], kill_after: float | None) -> str:
+    command = [sys.executable, "-c", COPIER, *words]
+    with subprocess.Popen(command, env=os.environ | environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout and process.stdout.readline() == "begun\n"
+            if kill_after is not None:
+                try:
+                    process.wait(kill_after)
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+            # Not communicate(): it would miss what came along with the first line.
+            return process.stdout.read()
+        finally:
+            process.kill()
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("look", ["look", "journal"])
 @pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
-def test_killed_anywhere(down: bool, server: Stub, tmp_path: Path) -> None:
+def test_killed_anywhere(down: bool, look: str, server: Stub, tmp_path: Path) -> None:
     """Each target is whole or not there; the next run completes it, and nothing else is left anywhere."""
     content = make_tree(tmp_path / "in", files=30)
     bucket = open_store("s3://bucket/", server.environ)
@@ -76,17 +75,19 @@ def test_killed_anywhere(down: bool, server: Stub, tmp_path: Path) -> None:
         assert copy(open_store(tmp_path / "in"), bucket).complete
     chance = random.Random(5)
     started = time.monotonic()
-    places = ("s3://bucket/", str(tmp_path / "out")) if down else (str(tmp_path / "in"), "s3://bucket/")
-    assert "over True" in run_copier(*places, environ, None)
+    places = ["s3://bucket/", str(tmp_path / "out")] if down else [str(tmp_path / "in"), "s3://bucket/"]
+    words = [*places, str(tmp_path / "journal"), look]
+    assert "over True" in run_copier(words, environ, None)
     longest = time.monotonic() - started
     target = open_store(tmp_path / "out") if down else bucket
-    for _ in range(100 if SOAK else 10):
+    for _ in range(50 if SOAK else 5):
         for entry in list(target.list()):
             target.delete(entry.key)
-        run_copier(*places, environ, chance.uniform(0, longest))
+        (tmp_path / "journal").unlink()
+        run_copier(words, environ, chance.uniform(0, longest))
         there = content_of(target)
         assert all(content[key] == data for key, data in there.items())
-        assert "over True" in run_copier(*places, environ, None)
+        assert "over True" in run_copier(words, environ, None)
         assert content_of(target) == content
         assert server.uploads == {}
     for part in tmp_path.rglob(".*.part"):

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -22,6 +23,7 @@ from ma_training.storage import (
 )
 from ma_training.storage import hosts as hosts_module
 from ma_training.storage import s3_client as s3_client_module
+from ma_training.testing import FaultProxy
 
 from ..s3_stub import DOMAIN, KEYS, Stub, names_here, stub
 from ..store_contract import CONTRACT, MIB
@@ -166,6 +168,23 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
         with pytest.raises(BadKey, match="symbolic link"):
             write()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_server_that_falls_silent(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an answer nor an end of the connection: the next try finds it well again."""
+    with FaultProxy("127.0.0.1", server.port) as proxy:
+        environ = server.environ | {"S3_ENDPOINT": f"http://127.0.0.1:{proxy.address[1]}"}
+        endpoint = replace(find_endpoint("s3", environ), read_timeout=0.5)
+        store = open_store("s3://bucket/", environ, endpoint=endpoint)
+        monkeypatch.setattr(hosts_module.Host, "wait", lambda self, attempt: proxy.restore())
+        store.put("a", b"x" * MIB)
+        proxy.drop()
+        store.put("b", b"y" * MIB)
+        with store.open("a") as reader:
+            reader.read(10)
+            proxy.drop()
+            assert reader.read() == b"x" * (MIB - 10)
+    assert server.objects["b"].data == b"y" * MIB
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of Python 3.12, where threads run
