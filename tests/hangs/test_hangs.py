@@ -11,19 +11,19 @@ pytestmark = [pytest.mark.hangs, pytest.mark.timeout(180)]
 
 # kind: ranks, whom the watchdog must name, what it must say of where that one is
 KINDS = {
-    "sleep": (2, "sleep (hang.py"),
-    "busy": (2, "busy (hang.py"),
-    "stopped": (2, "stopped"),
-    "gil": (2, "hang.py"),
-    "lock": (2, "lock (hang.py"),
-    "pipe": (2, "pipe (hang.py"),
-    "log_writer": (2, "log_writer (hang.py"),
-    "loader": (2, "data loader"),
+    "sleep": (2, "is asleep at hang.py"),
+    "busy": (2, "is busy at hang.py"),
+    "stopped": (2, "is stopped"),
+    "gil": (2, "in C code that holds the GIL at hang.py"),
+    "lock": (2, "waiting for a lock at hang.py"),
+    "pipe": (2, "reading at hang.py"),
+    "log_writer": (2, "writing what no one takes at hang.py"),
+    "loader": (2, "in the data loader at hang.py"),
     "skipped": (3, "barrier"),
     "mismatched": (3, "all_gather"),
-    "uneven": (2, "pipe (hang.py"),
-    "before_init": (2, "pipe (hang.py"),
-    "atexit": (2, "sleep (hang.py"),
+    "uneven": (2, "reading at hang.py"),
+    "before_init": (2, "reading at hang.py"),
+    "atexit": (2, "at the end of its script"),
 }
 
 
