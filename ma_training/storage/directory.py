@@ -8,6 +8,7 @@ its name may be a link; nothing is written through one that leads out of the fol
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .errors import BadKey, Changed, NotFound
 from .file_reader import FileReader, entry_of
 from .keys import as_bytes, check_path
 from .local_errors import told
-from .part_files import PartFile, new_part, part_id, sidecar
+from .part_files import PartFile, new_part, part_id, sidecar, sweep
 from .store import Entry, Unfinished, Upload
 from .url import Url
 
@@ -39,7 +40,7 @@ class DirectoryStore:
         folder, slash, _ = prefix.rpartition("/")
         if folder:
             check_path(folder)
-        if not slash or (self._root / folder).is_dir():
+        if (self._root / folder).is_dir():
             yield from (entry for entry in self._walk(folder + slash) if entry.key.startswith(prefix))
 
     def _walk(self, folder: str) -> Iterator[Entry]:
@@ -146,7 +147,7 @@ class DirectoryStore:
         for directory, _, names in os.walk(self._root / folder):
             for name in names:
                 path = Path(directory, name)
-                if found := part_id(name):
+                if (found := part_id(name)) and name.endswith(".part"):
                     key = str(path.with_name(found[0]).relative_to(self._root))
                     if key.startswith(prefix):
                         yield Unfinished(key, name, path.lstat().st_mtime_ns)
@@ -196,6 +197,7 @@ class DirectoryStore:
                 folder.mkdir(parents=True, exist_ok=True)
             except FileExistsError:
                 raise BadKey(f"{folder} is a file, and a directory is needed", "move one of them") from None
+            sweep(folder, time.time())
         self._safe.add(folder)
 
     def __repr__(self) -> str:

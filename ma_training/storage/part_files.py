@@ -20,6 +20,8 @@ from .local_errors import told
 from .store import Entry
 
 _PART = re.compile(r"\.(.+)\.([0-9a-f]{16})\.parts?", re.DOTALL)
+FRESH = 60.0  # seconds: a younger one may just not have been locked yet
+KEPT = 7 * 86400.0  # one that can be gone on with
 _LONGEST_NAME = 255 - len(".") - len(".0123456789abcdef.parts")
 
 
@@ -48,6 +50,7 @@ class NewPart:
         self.path = part_path(path, secrets.token_hex(8))
         # As other programs make files for their user: the umask decides who may read.
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _lock(self.fd)
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -102,6 +105,7 @@ class PartFile:
 
     def __init__(self, key: str, path: Path, part: Path, fd: int, part_size: int, keep: bool) -> None:
         self.part_size, self._key, self._path, self._part, self._fd = part_size, key, path, part, fd
+        self.id = part.name
         self._marks = -1
         self._lock = threading.Lock()
         self.done: frozenset[int] = frozenset()
@@ -120,13 +124,14 @@ class PartFile:
                 os.fdatasync(self._fd)  # the mark must not outlive the data
                 os.pwrite(self._marks, b"\1", number - 1)
 
-    def complete(self, sha256: str = "") -> Entry:
+    def complete(self, sha256: str = "", md5: str = "") -> Entry:
         with told("write", self._path):
-            if sha256 and (found := self._sha256()) != sha256:
-                self.abort()
-                raise Damaged(
-                    f"{self._path}: what was received has SHA-256 {found}, not {sha256}", "copy it again"
-                )
+            for name, wanted in (("sha256", sha256), ("md5", md5)):
+                if wanted and (found := self._hash(name)) != wanted:
+                    self.abort()
+                    raise Damaged(
+                        f"{self._path}: received with {name} {found}, not {wanted}", "copy it again"
+                    )
             os.fsync(self._fd)
             self._part.rename(self._path)
             if self._marks >= 0:
@@ -135,8 +140,8 @@ class PartFile:
             self._close()
         return entry
 
-    def _sha256(self) -> str:
-        digest, at = hashlib.sha256(), 0
+    def _hash(self, name: str) -> str:
+        digest, at = hashlib.new(name, usedforsecurity=False), 0
         while data := os.pread(self._fd, 1 << 20, at):
             digest.update(data)
             at += len(data)
@@ -160,6 +165,22 @@ class PartFile:
                 if fd >= 0:
                     os.close(fd)
             self._fd = self._marks = -1
+
+
+def sweep(folder: Path, now: float) -> None:
+    """Removes what killed writers left in a folder: files that nobody locks and nobody can go on with."""
+    for part in [path for path in folder.iterdir() if part_id(path.name) and path.name.endswith(".part")]:
+        try:
+            fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue  # gone, or not ours to look at
+        try:
+            age = now - os.fstat(fd).st_mtime
+            if age > (KEPT if sidecar(part).exists() else FRESH) and _lock(fd):
+                part.unlink(missing_ok=True)
+                sidecar(part).unlink(missing_ok=True)
+        finally:
+            os.close(fd)
 
 
 def _lock(fd: int) -> bool:

@@ -36,6 +36,7 @@ _REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocation
 # Cut, reset, timed out, unreachable: on the way, or the server restarts.
 CONNECTION = (
     boto.HTTPClientError,
+    boto.ConnectionError,
     boto.ResponseStreamingError,
     boto.IncompleteReadError,
     urllib3.HTTPError,

@@ -34,6 +34,7 @@ class ObjectUpload:
         self._parts: dict[int, tuple[str, bytes, int]] = {}  # etag, MD5, bytes
         answer = self._do(lambda: client.create_multipart_upload(**where, Metadata=metadata))
         self._plain = where
+        self.id = str(answer["UploadId"])
         self._where = where | {"UploadId": answer["UploadId"]}
 
     def _do(self, request: Any) -> Any:
@@ -46,8 +47,8 @@ class ObjectUpload:
         with self._lock:
             self._parts[number] = (answer["ETag"], digest, len(data))
 
-    def complete(self, sha256: str = "") -> Entry:
-        """The hash was given as metadata, and each part's MD5 was checked by the server."""
+    def complete(self, sha256: str = "", md5: str = "") -> Entry:
+        """The server has checked each part's MD5; the whole's hash belongs into the metadata."""
         parts = [{"PartNumber": number, "ETag": etag} for number, (etag, _, _) in sorted(self._parts.items())]
         arguments = self._where | {"MultipartUpload": {"Parts": parts}}
         try:

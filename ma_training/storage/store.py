@@ -26,7 +26,7 @@ PART_SIZE = "part-size"  # metadata: bytes of each part but the last
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something stored. ``etag`` is another one whenever the content was written anew.
+    """Something stored. ``etag`` is another one whenever the content is.
 
     Objects: as the server says it, without quotes; it is the MD5 only where ``md5`` says so. Files: made of
     inode, size and mtime. ``metadata`` is that of ``head`` and ``open`` alone: listings do not have it.
@@ -45,9 +45,9 @@ class Entry:
         return self.key.endswith("/")
 
     @property
-    def stamp(self) -> tuple[int, int, str]:
-        """Equal stamps: it has not been written since. (Which of two is newer, nobody knows.)"""
-        return self.size, self.mtime_ns, self.etag
+    def stamp(self) -> str:
+        """Equal stamps: it is the same content. (Which of two is newer, nobody knows.)"""
+        return f"{self.size} {self.etag or self.mtime_ns}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,15 @@ class Upload(Protocol):
     """Something large in the making."""
 
     part_size: int
+    id: str  # as ``Unfinished`` has it
     done: frozenset[int]  # parts that an earlier one with the same ``tag`` has written, where that is kept
 
     def part(self, number: int, data: bytes) -> None:
         """Writes part ``number``, from 1. All but the last have ``part_size`` bytes."""
         ...
 
-    def complete(self, sha256: str = "") -> Entry:
-        """Makes it visible. ``sha256``, where given, is checked by stores that can: Damaged is raised."""
+    def complete(self, sha256: str = "", md5: str = "") -> Entry:
+        """Makes it visible. The hashes (hex), where given, are checked by folders: Damaged is raised."""
         ...
 
     def suspend(self) -> None:
