@@ -8,11 +8,12 @@ writes is left by an exception, what is in storage stays as it was, and what was
 import errno
 import io
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from .exceptions import translated
+from .exceptions import missing, translated
 from .location import Path, Remote, is_remote, local
 from .looking import get_size
 from .remote_reader import BUFFER, RemoteReader
@@ -57,13 +58,22 @@ class File:
         if not is_remote(name):
             with translated():
                 path = local(name)
-            self._io = open(path, plain + "b" * binary, buffering, encoding, errors, newline)  # noqa: SIM115
+            self._io = self._open_local(path, plain + "b" * binary, buffering, encoding, errors, newline)
             return
         with translated():
             raw = self._open_remote(Remote.of(str(name)))
         self._io = raw if binary else io.TextIOWrapper(raw, encoding, errors, newline)
         if plain == "a+":
             self._io.seek(0, io.SEEK_END)
+
+    def _open_local(self, path: str, mode: str, *rest: Any) -> Any:
+        """Where something is written, the directories above are made: object storage needs none."""
+        if mode[0] != "r" and (above := os.path.dirname(path)):  # noqa: PTH120
+            os.makedirs(above, exist_ok=True)  # noqa: PTH103
+        try:
+            return open(path, mode, *rest)
+        except FileNotFoundError:
+            raise missing(f"there is no {path}") from None
 
     def _open_remote(self, place: Remote) -> Any:
         if not place.key or place.slashed:

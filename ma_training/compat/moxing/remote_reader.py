@@ -12,7 +12,7 @@ NEAR = 1 << 20  # a jump forwards up to here is read through
 
 
 class RemoteReader(io.RawIOBase):
-    """``entry`` is the version that is read; where it is replaced meanwhile, MoxFileReadException is raised."""
+    """``entry`` is the version that is read. Raises MoxFileReadException where it has been replaced."""
 
     def __init__(self, store: Store, entry: Entry, name: str) -> None:
         self.name = name
