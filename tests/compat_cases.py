@@ -27,7 +27,9 @@ def names(root: str) -> list[str]:
 def test_there_or_not(root: str) -> None:
     fill(root, "d/a.txt")
     assert mox.exists(f"{root}/d/a.txt") and mox.exists(f"{root}/d") and mox.exists(f"{root}/d/")
-    assert not mox.exists(f"{root}/d/a") and not mox.exists(f"{root}/d/a.txt/") and not mox.exists(f"{root}/x")
+    assert (
+        not mox.exists(f"{root}/d/a") and not mox.exists(f"{root}/d/a.txt/") and not mox.exists(f"{root}/x")
+    )
     assert mox.is_directory(f"{root}/d") and mox.is_directory(f"{root}/d/")
     assert not mox.is_directory(f"{root}/d/a.txt") and not mox.is_directory(f"{root}/x")
 
@@ -377,7 +379,10 @@ def test_copy_parallel_of_nothing(root: str, tmp_path: Path, caplog: pytest.LogC
 def test_copy_manifest(root: str, tmp_path: Path) -> None:
     fill(root, "set/1/x.jpg", "set/2/x.jpg", "set/1/x.xml")
     lines = [
-        {"source": f"{root}/set/1/x.jpg", "annotation": [{"annotation-loc": f"{root}/set/1/x.xml", "name": "a"}]},
+        {
+            "source": f"{root}/set/1/x.jpg",
+            "annotation": [{"annotation-loc": f"{root}/set/1/x.xml", "name": "a"}],
+        },
         {"source": f"{root}/set/2/x.jpg", "usage": "TRAIN"},
         {"source": "content://a text"},
     ]

@@ -61,10 +61,10 @@ def remove(url: Path, recursive: bool = False) -> None:
     object and a directory have one name it is the object, and with a slash after it the directory. Refuses
     a whole bucket, and ``/``.
     """
-    if not is_remote(url):
-        _remove_local(local(url), recursive)
-        return
     with translated():
+        if not is_remote(url):
+            _remove_local(local(url), recursive)
+            return
         place = Remote.of(str(url))
         if place.file():
             place.bucket.delete(place.key)

@@ -223,4 +223,5 @@ def _failure(report: Report, source: Url, target: Url) -> OSError:
 def _is_double(folder: LocalPath, key: str) -> bool:
     """A directory is where the file is to be, or a file where one of its directories is to be."""
     path = folder / key
-    return path.is_dir() or any(above.is_file() for above in path.parents if above.is_relative_to(folder))
+    above = [parent for parent in path.parents if parent.is_relative_to(folder)]
+    return os.path.isdir(path) or any(map(os.path.isfile, above))  # noqa: PTH112 - false for any error
