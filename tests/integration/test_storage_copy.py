@@ -472,9 +472,10 @@ def test_leftovers_of_others_stay(server: Stub, tmp_path: Path) -> None:
         running.add("y", ours.id)
         with Leftovers(bucket, environ) as second:
             assert second.abort() == 0
+        running.done(ours.id)
     note = tmp_path / "ma-training" / "sync"
     (folder,) = note.iterdir()
-    (folder / "killed.uploads").write_text(f'["d/y", "{ours.id}"]\n["d/z", "gone"]\n["cut')
+    (folder / "killed.uploads").write_text(f'["d/y", "{ours.id}", 0]\n["d/z", "gone", 0]\n["cut')
     assert Leftovers(bucket, environ).abort() == 2
     assert list(server.uploads) == [others.id] and list(folder.iterdir()) == []
 

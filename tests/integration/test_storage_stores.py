@@ -1,4 +1,4 @@
-"""A folder and a bucket do what every store must; a bucket also where its server fails, and by OBS's rules."""
+"""A folder and a bucket do what every store must; a bucket also on a bad day, and by OBS's rules."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
