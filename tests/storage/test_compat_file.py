@@ -1,4 +1,4 @@
-"""mox.file against a real server: the cases of tests/compat_cases.py, as local paths and the stub have them."""
+"""mox.file against a real server: the cases that local paths and the stub have."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_buckets_are_made_and_removed(root: str, tmp_path: Path) -> None:
         assert file.list_directory("obs://made-by-session", recursive=True) == ["dir1", "dir1/dir2"]
         with pytest.raises(file.MoxFileRespException):
             session.delete_bucket("made-by-session")
-        with pytest.raises(OSError, match="would be emptied"):
+        with pytest.raises(OSError, match=r"would be emptied"):
             file.remove("obs://made-by-session", recursive=True)
         file.remove("obs://made-by-session/dir1", recursive=True)
     finally:

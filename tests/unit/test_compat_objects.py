@@ -34,7 +34,7 @@ def test_an_object_and_a_directory_of_one_name(server: Stub, tmp_path: Path) -> 
     file.write(f"{ROOT}/d/a", "file")
     file.write(f"{ROOT}/d/a/b", "below")
     assert file.is_directory(f"{ROOT}/d/a") and not file.stat(f"{ROOT}/d/a").is_directory
-    with pytest.raises(file.MoxFileNameDuplicateException, match="a/b"):
+    with pytest.raises(file.MoxFileNameDuplicateException, match=r"a/b"):
         file.copy_parallel(f"{ROOT}/d", str(tmp_path / "down"))
     assert (tmp_path / "down" / "a").read_text() == "file"
     file.remove(f"{ROOT}/d/a", recursive=True)
@@ -47,7 +47,7 @@ def test_an_object_and_a_directory_of_one_name(server: Stub, tmp_path: Path) -> 
 def test_names_that_would_leave_the_target(server: Stub, tmp_path: Path) -> None:
     for key in ("d/../../evil", "d/good", "d//double"):
         server.objects[key] = Blob(b"x", "e", {})
-    with pytest.raises(MoxFileRespException, match="evil"):
+    with pytest.raises(MoxFileRespException, match=r"evil"):
         file.copy_parallel(f"{ROOT}/d", str(tmp_path / "in" / "down"))
     assert [path.name for path in tmp_path.rglob("*") if path.is_file() and "state" not in path.parts] == [
         "good"
@@ -67,9 +67,9 @@ def test_a_missing_bucket(server: Stub) -> None:
 def test_a_whole_bucket_is_never_removed(server: Stub, tmp_path: Path) -> None:
     file.write(f"{ROOT}/a", "x")
     for url in (ROOT, f"{ROOT}/", "/"):
-        with pytest.raises(OSError, match="would be emptied"):
+        with pytest.raises(OSError, match=r"would be emptied"):
             file.remove(url, recursive=True)
-    with pytest.raises(OSError, match="would be emptied"):
+    with pytest.raises(OSError, match=r"would be emptied"):
         file.rename(ROOT, str(tmp_path / "there"))
     assert list(server.objects) == ["a"] and file.exists(ROOT) and file.stat(ROOT).is_directory
 
@@ -79,8 +79,8 @@ def test_replaced_while_it_is_read(server: Stub) -> None:
     with file.File(f"{ROOT}/a", "rb") as opened:
         opened.read(10)
         file.write(f"{ROOT}/a", "y" * (3 << 20))
+        opened.seek(-9, 2)
         with pytest.raises(file.MoxFileReadException) as caught:
-            opened.seek(-9, 2)
             opened.read()
     assert caught.value.resp.status == 200
 
@@ -90,7 +90,7 @@ def test_written_by_others_meanwhile(server: Stub, tmp_path: Path) -> None:
     opened = file.File(f"{ROOT}/a", "r+")
     opened.write("two")
     file.write(f"{ROOT}/a", "others'")
-    with pytest.raises(file.MoxFileReadException, match="changed by others") as caught:
+    with pytest.raises(file.MoxFileReadException, match=r"changed by others") as caught:
         opened.close()
     assert opened.closed and file.read(f"{ROOT}/a") == "others'"
     kept = str(caught.value).rpartition(" ")[2]
@@ -101,16 +101,20 @@ def test_an_error_while_writing_leaves_what_was_there(
     server: Stub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.write(f"{ROOT}/model", "whole")
-    with pytest.raises(KeyError), file.File(f"{ROOT}/model", "w") as opened:
-        opened.write("half")
-        raise KeyError("x")
+    with pytest.raises(KeyError):
+        break_while_writing("model", "w", "half")
     assert file.read(f"{ROOT}/model") == "whole"
     (kept,) = tmp_path.glob("moxing-unsent-*")
     assert kept.read_text() == "half" and str(kept) in caplog.text
-    with pytest.raises(KeyError), file.File(f"{ROOT}/log", "a") as opened:
-        opened.write("last words")
-        raise KeyError("x")
+    with pytest.raises(KeyError):
+        break_while_writing("log", "a", "last words")
     assert file.read(f"{ROOT}/log") == "last words"
+
+
+def break_while_writing(name: str, mode: str, text: str) -> None:
+    with file.File(f"{ROOT}/{name}", mode) as opened:
+        opened.write(text)
+        raise KeyError("x")
 
 
 def test_nothing_stays_in_the_temporary_directory(server: Stub, tmp_path: Path) -> None:
@@ -164,7 +168,7 @@ def test_moved_away_while_it_changes(server: Stub, tmp_path: Path, monkeypatch: 
 def test_links_are_not_lost_by_a_move(server: Stub, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "link").symlink_to("/etc/hostname")
-    with pytest.raises(OSError, match="link"):
+    with pytest.raises(OSError, match=r"link"):
         file.rename(str(tmp_path / "d"), f"{ROOT}/d")
     assert (tmp_path / "d" / "link").is_symlink() and not server.objects
 
@@ -179,7 +183,7 @@ def test_a_moved_file_takes_no_neighbour_along(server: Stub, tmp_path: Path) -> 
 def test_a_copy_that_fails_in_part_says_which(server: Stub, tmp_path: Path) -> None:
     file.write(f"{ROOT}/d/good", "x")
     server.objects["d/" + "n" * 300] = Blob(b"x", "e", {})
-    with pytest.raises(file.MoxFileRespException, match="1 of the files.*\n.*nnn.*255"):
+    with pytest.raises(file.MoxFileRespException, match=r"1 of the files.*\n.*nnn.*255"):
         file.copy_parallel(f"{ROOT}/d", str(tmp_path / "down"))
     assert (tmp_path / "down" / "good").exists()
 
@@ -228,7 +232,7 @@ def test_set_auth(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write(f"{ROOT}/a", "x")
     for name in server.environ:
         monkeypatch.delenv(name)
-    with pytest.raises(OSError, match="S3_ENDPOINT"):
+    with pytest.raises(OSError, match=r"S3_ENDPOINT"):
         file.read(f"{ROOT}/a")
     canary = "canary-of-a-secret"
     file.set_auth(ak="stub-key", sk=canary, server="127.0.0.1", port=server.port, is_secure=False, retry=2)
@@ -240,7 +244,7 @@ def test_set_auth(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.url, found.tries, found.read_timeout) == (f"http://127.0.0.1:{server.port}", 2, 9)
     assert found.path_style and not found.verify and canary not in repr(auth._auth)
     for words in ({"ak": "x"}, {"sk": "x"}, {"port": 443}):
-        with pytest.raises(ValueError, match="set_auth"):
+        with pytest.raises(ValueError, match=r"set_auth"):
             file.set_auth(**words)  # type: ignore[arg-type]
 
 
@@ -263,7 +267,7 @@ def test_knobs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert file_io.threads_for_tree(16) == 1 and file_io.threads_for_file(6 << 30) == 1
     assert file_io.number("X", 3, {"X": " 7 "}) == 7 and file_io.number("X", 3, {}) == 3
     for text in ("0", "-1", "five", "1.5", "٣"):
-        with pytest.raises(ValueError, match="X is"):
+        with pytest.raises(ValueError, match=r"X is"):
             file_io.number("X", 3, {"X": text})
     assert [file_io.is_silent({"MOX_SILENT_MODE": text}) for text in ("", "0", "1", "true")] == [0, 0, 1, 1]
 
@@ -281,18 +285,18 @@ def test_what_is_not_rebuilt_says_so() -> None:
     for name in ("run", "tensorflow", "mxnet", "pytorch"):
         with pytest.raises(AttributeError, match=r"not rebuilt here(.|\n)*hint"):
             getattr(moxing, name)
-    with pytest.raises(AttributeError, match="mox.file.copy_parallel"):
+    with pytest.raises(AttributeError, match=r"mox.file.copy_parallel"):
         moxing.copy_parallel  # noqa: B018
-    with pytest.raises(AttributeError, match="only mox.file"):
+    with pytest.raises(AttributeError, match=r"only mox.file"):
         moxing.something  # noqa: B018
-    with pytest.warns(UserWarning, match="background_sync_copy"):
+    with pytest.warns(UserWarning, match=r"background_sync_copy"):
         moxing.cache()
 
 
 def test_what_is_no_path(server: Stub, tmp_path: Path) -> None:
     for url in ("obs:///a", "obs://b", "gs://bucket/a", "obs:/bucket/a", "obs://user:pass@bucket/a", ""):
-        with pytest.raises(OSError, match="hint|hold|no URL"):
+        with pytest.raises(OSError, match=r"hint|hold|no URL"):
             file.copy(url, str(tmp_path / "x"))
     for url in (3, None):
-        with pytest.raises(OSError, match="neither a path nor a URL"):
+        with pytest.raises(OSError, match=r"neither a path nor a URL"):
             file.copy(url, "x")  # type: ignore[arg-type]

@@ -114,7 +114,7 @@ def _alike(source: Store, target: Store, action: Copy | Compare) -> Record | Non
 
 
 def _copied(source: Store, target: Store, entry: Entry, leftovers: Leftovers) -> Record:
-    return copy_one(source, target, entry, entry.key, _in_turn, lambda size: None, leftovers.add)
+    return copy_one(source, target, entry, entry.key, _in_turn, lambda size: None, leftovers)
 
 
 def _in_turn(works: Sequence[Callable[[], None]], size: int) -> None:
