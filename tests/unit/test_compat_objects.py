@@ -1,5 +1,6 @@
 """What only object storage has: names that are both, versions, parts, refusals, settings."""
 
+import multiprocessing
 import pickle
 import threading
 from collections.abc import Iterator
@@ -300,3 +301,32 @@ def test_what_is_no_path(server: Stub, tmp_path: Path) -> None:
     for url in (3, None):
         with pytest.raises(OSError, match=r"neither a path nor a URL"):
             file.copy(url, "x")  # type: ignore[arg-type]
+
+
+def _fetch(environ: dict[str, str], folder: str) -> None:
+    import os
+
+    os.environ.update(environ)
+    file.copy_parallel(f"{ROOT}/d", folder)
+
+
+def test_all_ranks_fetch_the_same_at_once(server: Stub, tmp_path: Path) -> None:
+    server.objects["d/large"] = Blob(bytes(range(256)) * (72 << 10), "large", {})
+    for number in range(30):
+        server.objects[f"d/{number}"] = Blob(bytes([number]) * 3000, f"e{number}", {})
+    spawn = multiprocessing.get_context("spawn")
+    ranks = [spawn.Process(target=_fetch, args=(server.environ, str(tmp_path / "cache"))) for _ in range(4)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(60)
+        rank.kill()
+    assert [rank.exitcode for rank in ranks] == [0] * 4
+    found = {path.name: path.read_bytes() for path in (tmp_path / "cache").iterdir()}
+    assert found == {key.removeprefix("d/"): blob.data for key, blob in server.objects.items()}
+
+
+def test_forked_workers_read(server: Stub) -> None:
+    file.write(f"{ROOT}/a", "x" * 1000)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        assert pool.map(file.get_size, [f"{ROOT}/a"] * 20) == [1000] * 20

@@ -119,4 +119,4 @@ def translated() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise as_moxing(error) from error
+        raise as_moxing(error) from None
