@@ -86,7 +86,7 @@ def _copy(source: Url, target: Url, words: Words) -> Report:
             within=what.within,
         )
         report = copy_tree(task, progress) if isinstance(what, Tree) else _copy_file(what, task, progress)
-    report.skipped += skipped[:20]
+    report.skipped += list(dict.fromkeys(skipped))[:20]
     return report
 
 

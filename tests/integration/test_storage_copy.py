@@ -3,11 +3,8 @@
 import hashlib
 import os
 import random
-import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +15,9 @@ import pytest
 from ma_training.storage import (
     Entry,
     Journal,
-    Leftovers,
     NoSpace,
     Report,
     StorageError,
-    Store,
     Task,
     copy_tree,
     open_store,
@@ -32,9 +27,9 @@ from ma_training.storage.directory import DirectoryStore
 from ma_training.storage.transfer import SMALL
 
 from ..s3_stub import Stub, stub
+from ..storage_trees import BIG, content_of, copy, make_tree
 
 SOAK = bool(os.environ.get("SOAK"))
-BIG = 2 * SMALL + 12345
 
 
 @pytest.fixture
@@ -46,33 +41,6 @@ def server() -> Iterator[Stub]:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_module, "pause", lambda attempt, chance: 0.0)
-
-
-def make_tree(folder: Path, files: int = 40, big: bool = True, seed: int = 1) -> dict[str, bytes]:
-    """Files of all kinds of names, some of them empty, one of them in parts."""
-    chance = random.Random(seed)
-    content = {f"d{n % 7}/e {n % 3}/f{n}.txt": chance.randbytes(chance.randrange(5000)) for n in range(files)}
-    content |= {"empty": b"", "é/☃&+%41": b"x"}
-    if big:
-        content["big"] = chance.randbytes(BIG)
-    for name, data in content.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return content
-
-
-def content_of(store: Store) -> dict[str, bytes]:
-    found = {}
-    for entry in store.list():
-        if not entry.is_directory:
-            with store.open(entry.key) as reader:
-                found[entry.key] = reader.read()
-    return found
-
-
-def copy(source: Store, target: Store, **options: Any) -> Report:
-    return copy_tree(Task(source, target, **options))
 
 
 # --- trees ---
@@ -397,92 +365,3 @@ def test_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
         assert report.failures and "Read-only file system" in report.failed[0][1]
     finally:
         subprocess.run(["umount", small], check=True)
-
-
-# --- kills ---
-
-
-COPIER = """
-import sys
-from ma_training.storage import *
-source, target = open_store(sys.argv[1]), open_store(sys.argv[2])
-with Leftovers(target) as leftovers:
-    leftovers.abort()
-    print("begun", flush=True)
-    report = copy_tree(Task(source, target, leftovers=leftovers))
-print("over", report.complete, report.failed, flush=True)
-"""
-
-
-def run_copier(source: str, target: str, environ: dict[str, str], kill_after: float | None) -> str:
-    process = subprocess.Popen(
-        [sys.executable, "-c", COPIER, source, target],
-        env=os.environ | environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout and process.stdout.readline() == "begun\n"
-        if kill_after is not None:
-            try:
-                process.wait(kill_after)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-        return process.communicate(timeout=60)[0]
-    finally:
-        process.kill()
-        process.wait()
-
-
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
-def test_killed_anywhere(down: bool, server: Stub, tmp_path: Path) -> None:
-    """Each target is whole or not there; the next run completes it, and nothing else is left anywhere."""
-    content = make_tree(tmp_path / "in", files=30)
-    bucket = open_store("s3://bucket/", server.environ)
-    environ = server.environ | {"XDG_STATE_HOME": str(tmp_path / "state")}
-    if down:
-        assert copy(open_store(tmp_path / "in"), bucket).complete
-    chance = random.Random(5)
-    started = time.monotonic()
-    places = ("s3://bucket/", str(tmp_path / "out")) if down else (str(tmp_path / "in"), "s3://bucket/")
-    assert "over True" in run_copier(*places, environ, None)
-    longest = time.monotonic() - started
-    target = open_store(tmp_path / "out") if down else bucket
-    for _ in range(100 if SOAK else 10):
-        for entry in list(target.list()):
-            target.delete(entry.key)
-        run_copier(*places, environ, chance.uniform(0, longest))
-        there = content_of(target)
-        assert all(content[key] == data for key, data in there.items())
-        assert "over True" in run_copier(*places, environ, None)
-        assert content_of(target) == content
-        assert server.uploads == {}
-    for part in tmp_path.rglob(".*.part"):
-        os.utime(part, (1, 1))
-    copy(bucket, open_store(tmp_path / "out"), everything=True)
-    assert not list(tmp_path.rglob(".*.part*"))
-
-
-def test_leftovers_of_others_stay(server: Stub, tmp_path: Path) -> None:
-    bucket = open_store("s3://bucket/d/", server.environ)
-    environ = server.environ | {"XDG_STATE_HOME": str(tmp_path)}
-    others, ours = bucket.upload("x", SMALL), bucket.upload("y", SMALL)
-    with Leftovers(bucket, environ) as running:
-        running.add("y", ours.id)
-        with Leftovers(bucket, environ) as second:
-            assert second.abort() == 0
-        running.done(ours.id)
-    note = tmp_path / "ma-training" / "sync"
-    (folder,) = note.iterdir()
-    (folder / "killed.uploads").write_text(f'["d/y", "{ours.id}", 0]\n["d/z", "gone", 0]\n["cut')
-    assert Leftovers(bucket, environ).abort() == 2
-    assert list(server.uploads) == [others.id] and list(folder.iterdir()) == []
-
-
-def test_gives_up_where_all_would_fail(server: Stub, tmp_path: Path) -> None:
-    make_tree(tmp_path / "in", files=50)
-    server.forbid = (403, "AccessDenied")
-    report = copy(open_store(tmp_path / "in"), open_store("s3://bucket/", server.environ), look=False)
-    assert report.stopped and not report.complete and report.failures < 45
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("storage-")]

@@ -1,6 +1,10 @@
 """A folder and a bucket do what every store must; a bucket also on a bad day, and by OBS's rules."""
 
+import os
+import shutil
+import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -18,6 +22,8 @@ from ma_training.storage import (
     open_store,
 )
 from ma_training.storage import hosts as hosts_module
+from ma_training.storage import s3_client as s3_client_module
+from ma_training.testing import FaultProxy
 
 from ..s3_stub import DOMAIN, KEYS, Stub, names_here, stub
 from ..store_contract import CONTRACT, MIB
@@ -162,6 +168,47 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
         with pytest.raises(BadKey, match="symbolic link"):
             write()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_server_that_falls_silent(server: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an answer nor an end of the connection: the next try finds it well again."""
+    with FaultProxy("127.0.0.1", server.port) as proxy:
+        environ = server.environ | {"S3_ENDPOINT": f"http://127.0.0.1:{proxy.address[1]}"}
+        endpoint = replace(find_endpoint("s3", environ), read_timeout=0.5)
+        store = open_store("s3://bucket/", environ, endpoint=endpoint)
+        monkeypatch.setattr(hosts_module.Host, "wait", lambda self, attempt: proxy.restore())
+        store.put("a", b"x" * MIB)
+        proxy.drop()
+        store.put("b", b"y" * MIB)
+        with store.open("a") as reader:
+            reader.read(10)
+            proxy.drop()
+            assert reader.read() == b"x" * (MIB - 10)
+    assert server.objects["b"].data == b"y" * MIB
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of Python 3.12, where threads run
+def test_store_works_on_in_a_forked_child(server: Stub) -> None:
+    """As in a data loader's workers: also where the parent has open connections, and a lock is held."""
+    store = open_store("s3://bucket/", server.environ)
+    store.put("a", b"x" * 1000)
+    with s3_client_module._lock, hosts_module._lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(30)
+            with store.open("a") as reader:
+                os._exit(0 if reader.read() == b"x" * 1000 and store.put("b", b"") else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with store.open("a") as reader:
+        assert reader.read() == b"x" * 1000
+
+
+def test_folder_that_is_removed_meanwhile(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "out")
+    store.put("d/a", b"1")
+    shutil.rmtree(tmp_path / "out")
+    store.put("d/a", b"2")
+    assert (tmp_path / "out" / "d" / "a").read_bytes() == b"2"
 
 
 def test_secrets_are_in_no_representation(server: Stub) -> None:
