@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from ma_training.storage import Entry
-
 from .exceptions import missing, translated
 from .location import Path, Remote, is_remote, local
 
@@ -47,7 +45,7 @@ def exists(url: Path) -> bool:
         return os.path.exists(local(url))  # noqa: PTH110 - a user's path, as it is
     with translated():
         place = Remote.of(str(url))
-        return _file(place) is not None or place.is_directory()
+        return place.file() is not None or place.is_directory()
 
 
 def is_directory(url: Path) -> bool:
@@ -70,10 +68,6 @@ def stat(url: Path) -> FileStatistics:
             return FileStatistics(0, 0, True)
         place.raise_missing()
     raise missing(f"there is no {url}")
-
-
-def _file(place: Remote) -> Entry | None:
-    return place.file()
 
 
 def _local_statistics(path: str) -> FileStatistics:
