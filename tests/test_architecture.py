@@ -75,6 +75,7 @@ def test_exports_exist() -> None:
         "data",
         "state",
         "storage",
+        "compat",
     ):
         package = importlib.import_module(f"ma_training.{name}")
         assert len(set(package.__all__)) == len(package.__all__)

@@ -13,6 +13,7 @@ from ma_training.job import StreamChoice, parse_duration, parse_prefix, parse_si
 
 from .values import (
     backend,
+    compat,
     filters,
     nothing_but,
     nproc,
@@ -71,6 +72,14 @@ OPTIONS = (
         "NAME=VALUE",
         group=WHAT,
         repeats=True,
+    ),
+    Option(
+        "compat",
+        "packages that the script imports and that are rebuilt here, of moxing and modelarts "
+        "(docs/moxing.md); an installed one comes first, unless NAME=ours is written",
+        compat,
+        "LIST",
+        group=WHAT,
     ),
     Option("role", "name of the workers' role", text, "NAME", "default", group=WHAT),
     Option("virtual-local-rank", "each worker sees its own GPU alone, as device 0", switch, group=WHAT),

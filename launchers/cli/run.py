@@ -24,6 +24,7 @@ from ma_training.job import (
 
 from .cluster import cluster_of, key_of
 from .command import resolve_command
+from .compat import compat_variables
 from .errors import UsageError
 from .settings import Settings, resolve
 
@@ -42,11 +43,13 @@ def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> in
     from launchers.frameworks.torch import Torch, TorchOptions
 
     starting = placement.starting
+    own = {**starting.variables, **presets.variables(), **(variables or {})}
+    compat, said = compat_variables(settings, {**os.environ, **own})
     options = TorchOptions(
         job.role,
         settings["bootstrap"],
         settings["virtual-local-rank"],
-        {**starting.variables, **presets.variables(), **(variables or {})},
+        {**own, **compat},
         starting.arguments,
     )
     framework = Torch(job.command, job.cwd, options, os.environ)
@@ -58,7 +61,7 @@ def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> in
     from .job_run import run_job
 
     key = key_of(settings, job.job_id or job.name)
-    return run_job(job, framework, placement, key, [*placement.notes, *presets.warnings(script)])
+    return run_job(job, framework, placement, key, [*placement.notes, *presets.warnings(script), *said])
 
 
 def script_of(settings: Settings) -> Script:

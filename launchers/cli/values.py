@@ -111,6 +111,13 @@ def variables(text: str) -> dict[str, str]:
     return pairs
 
 
+def compat(text: str) -> tuple[str, ...]:
+    """moxing,modelarts=ours."""
+    from ma_training.compat import parse_names
+
+    return parse_names(text)
+
+
 def ranks(text: str) -> frozenset[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdigit() for part in parts):
