@@ -20,6 +20,7 @@ from ma_training.precheck import (
     run_checks,
     worst,
 )
+from ma_training.precheck.surroundings import TOOL_WITHIN
 
 from .check_job import job_of, limits_of
 from .check_text import ndjson, text
@@ -45,6 +46,9 @@ usage: launcher check [--level quick|full] [--only NAMES] [--limit NAME=VALUE] [
 
 Exit code 69 where a check fails, 0 where none does.
 """
+
+
+FULL_WITHIN = 60.0  # seconds for a tool: torch is imported, files are written
 
 
 @dataclass(slots=True)
@@ -83,7 +87,8 @@ def main(words: Sequence[str]) -> int:
         from .isolating import release_here
 
         return release_here(job)
-    where = Surroundings(job, limits_of(settings, asked.limits), environ)
+    within = FULL_WITHIN if asked.level == "full" else TOOL_WITHIN
+    where = Surroundings(job, limits_of(settings, asked.limits), environ, tool_within=within)
     findings = _run(asked, where)
     if asked.level == "full" and job.nnodes > 1:
         from .check_nodes import with_others
@@ -171,7 +176,7 @@ _TAKING = {
 
 def _rehearse(asked: _Words) -> int:
     from ma_training.precheck import ClockState, Disk, Job
-    from ma_training.precheck.machine import disk_of
+    from ma_training.precheck.machine import UNLIMITED, disk_of
     from ma_training.testing import rehearse
 
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as directory:
@@ -187,11 +192,10 @@ def _rehearse(asked: _Words) -> int:
             root=node.root,
             disk=disk,
             clock=lambda: ClockState(node.clock_synchronised),
+            rlimit=lambda name: UNLIMITED,
         )
         findings = _run(asked, where)
-    sys.stderr.write(
-        f"launcher: a rehearsal of {asked.rehearse}: devices and tools are fakes, nothing of this is true here\n"
-    )
+    sys.stderr.write(f"launcher: a rehearsal of {asked.rehearse}: devices and tools are fakes\n")
     return _say(findings, asked, "rehearsal")
 
 

@@ -41,4 +41,4 @@ def _applies(where: Surroundings) -> str:
     return "" if there else "no /etc/volcano/*.host: not a volcano job"
 
 
-CHECK = Check("dns", GUIDE, _run, _applies, item=True)
+CHECK = Check("dns", GUIDE, _run, _applies, item=True, seconds=90)
