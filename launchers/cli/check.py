@@ -25,7 +25,7 @@ from ma_training.precheck.surroundings import TOOL_WITHIN
 from .check_job import job_of, limits_of
 from .check_text import ndjson, text
 from .errors import UsageError, nearest
-from .settings import resolve
+from .settings import find_option, resolve
 
 USAGE = """\
 usage: launcher check [--level quick|full] [--only NAMES] [--limit NAME=VALUE] [--storage DIR-OR-URL]
@@ -76,10 +76,6 @@ def main(words: Sequence[str]) -> int:
     if asked.rehearse:
         return _rehearse(asked)
     settings = resolve(asked.rest, os.environ, Path.cwd())
-    if settings.script is not None:
-        raise UsageError(
-            f"launcher check: {settings.script!r} is not understood", "see launcher check --help"
-        )
     environ = dict(os.environ)
     placement = place(settings, Environment(environ))
     job = job_of(settings, placement, environ, asked.storage)
@@ -115,7 +111,7 @@ def _parse(words: Sequence[str]) -> _Words:
     asked, left = _Words(), list(words)
     while left:
         name, equals, value = left.pop(0).partition("=")
-        if name in ("--json", "--list", "--codes", "--release"):
+        if name in _FLAGS:
             if equals:
                 raise UsageError(f"{name} takes no value, but was given {value!r}")
             if name == "--json":
@@ -126,11 +122,13 @@ def _parse(words: Sequence[str]) -> _Words:
             if not equals and not left:
                 raise UsageError(f"{name} needs a value", "see launcher check --help")
             _TAKING[name](asked, value if equals else left.pop(0))
-        else:
+        elif name.startswith("-"):
             asked.rest.append(name + equals + value)
-            if not name.startswith("-"):
-                asked.rest += left
-                break
+            option, attached = find_option(name + equals + value, _OURS)
+            if attached is None and not option.is_switch and left:
+                asked.rest.append(left.pop(0))
+        else:
+            raise UsageError(f"launcher check: {name!r} is not understood", "see launcher check --help")
     return asked
 
 
@@ -172,6 +170,8 @@ _TAKING = {
     "--storage": lambda asked, value: asked.storage.append(value),
     "--rehearse": _rehearsed,
 }
+_FLAGS = ("--json", "--list", "--codes", "--release")
+_OURS = tuple(name[2:] for name in (*_TAKING, *_FLAGS))
 
 
 def _rehearse(asked: _Words) -> int:
