@@ -162,17 +162,14 @@ class JobPrecheck:
         return "\n".join(lines)
 
     def _surroundings(self, patience: float = 0.0) -> "Surroundings":
-        from functools import partial
-
         from ma_training.precheck import Surroundings
-        from ma_training.precheck.machine import resolve, resolve_patiently
 
         from .check_job import job_of, limits_of
 
         return Surroundings(
             job_of(self._settings, self._placement, os.environ),
             limits_of(self._settings),
-            resolve=partial(resolve_patiently, patience) if patience else resolve,
+            patience=patience,
         )
 
     def _job_words(self) -> Callable[[], list[str]]:

@@ -4,14 +4,12 @@ import ctypes
 import os
 import resource
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 UNLIMITED = 1 << 62
 _STA_UNSYNC = 0x40
 _TIME_ERROR = 5
-_AGAIN = 1.0  # seconds between looks for a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +43,6 @@ def resolve(host: str) -> list[str]:
     """Its addresses. Raises OSError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def resolve_patiently(patience: float, host: str) -> list[str]:
-    """The same, trying for ``patience`` seconds: nodes that start together learn of each other late."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return resolve(host)
-        except OSError:
-            if time.monotonic() + _AGAIN >= until:
-                raise
-            time.sleep(_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)

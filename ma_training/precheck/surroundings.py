@@ -77,6 +77,7 @@ class Surroundings:
     resolve: Callable[[str], list[str]] = resolve  # raises OSError
     clock: Callable[[], ClockState] = clock_state
     tool_within: float = TOOL_WITHIN
+    patience: float = 0.0  # seconds in which names of nodes that are only starting may come to resolve
     memo: Memo = field(default_factory=Memo, repr=False)
 
     def path(self, text: str) -> Path:
