@@ -191,6 +191,17 @@ def test_a_node_with_a_hardware_fault_leaves_to_a_spare(nodes: Nodes) -> None:
     assert "bad-node is isolated until" in again.stderr
 
 
+def test_a_node_that_fails_its_precheck_does_not_join(nodes: Nodes) -> None:
+    nodes.options = ["--nnodes", "1:2"]
+    full = ("--precheck", "on", "--precheck-limits", "root=1000TB")
+    unfit = nodes.start(1, *full, ranked=False, env={"MA_VJ_NAME": "x", "NODE_NAME": "full-node"})
+    assert unfit.wait() == 69
+    assert "precheck failed on full-node:\n    disk-size root: " in unfit.stderr
+    nodes.finish()
+    first = nodes.start(0)
+    assert first.wait(60) == 0, first.stderr
+
+
 def test_an_elastic_job_shrinks_and_grows(nodes: Nodes) -> None:
     nodes.options = ["--nnodes", "2:3"]
     jobs = [nodes.start(0)]  # it leads: here, where all addresses are every node's own
