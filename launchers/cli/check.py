@@ -16,11 +16,11 @@ from ma_training.precheck import (
     Surroundings,
     UnknownCheckError,
     Verdict,
+    any_left,
     choose,
     run_checks,
     worst,
 )
-from ma_training.precheck.surroundings import TOOL_WITHIN
 
 from .check_job import job_of, limits_of
 from .check_text import ndjson, text
@@ -46,9 +46,6 @@ usage: launcher check [--level quick|full] [--only NAMES] [--limit NAME=VALUE] [
 
 Exit code 69 where a check fails, 0 where none does.
 """
-
-
-FULL_WITHIN = 60.0  # seconds for a tool: torch is imported, files are written
 
 
 @dataclass(slots=True)
@@ -83,8 +80,7 @@ def main(words: Sequence[str]) -> int:
         from .isolating import release_here
 
         return release_here(job)
-    within = FULL_WITHIN if asked.level == "full" else TOOL_WITHIN
-    where = Surroundings(job, limits_of(settings, asked.limits), environ, tool_within=within)
+    where = Surroundings(job, limits_of(settings, asked.limits), environ)
     findings = _run(asked, where)
     if asked.level == "full" and job.nnodes > 1:
         from .check_nodes import with_others
@@ -104,7 +100,11 @@ def _run(asked: _Words, where: Surroundings) -> list[Finding]:
 
 def _say(findings: Sequence[Finding], asked: _Words, node: str) -> int:
     sys.stdout.write(ndjson(findings, node) if asked.json else text(findings, asked.language))
-    return ExitCode.PRECHECK_FAILED if worst(findings) is Verdict.FAIL else ExitCode.OK
+    code = ExitCode.PRECHECK_FAILED if worst(findings) is Verdict.FAIL else ExitCode.OK
+    if any_left():  # Python would wait for what hangs in them
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _parse(words: Sequence[str]) -> _Words:

@@ -6,7 +6,7 @@ Each node, node 0's own among them:   facts ─▶      ◀─ clock, measure   
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ SIZE = 64 << 20  # bytes in each direction
 TRANSFER_WITHIN = 30.0  # seconds
 ANSWER_WITHIN = 10.0  # seconds more, for the way there and back
 EXAMINED_WITHIN = 600.0  # seconds, from the last node's coming
+CLOSED_WITHIN = 5.0  # seconds that the end waits for the last words to arrive
 AGAIN = 0.5  # seconds between attempts to reach node 0
 
 
@@ -44,6 +45,7 @@ class Party:
     facts: dict[str, Any]
     limits: Limits = field(default_factory=Limits)
     size: int = SIZE
+    through: Callable[[str, int], tuple[str, int]] | None = None  # in tests: what stands before this node
 
 
 def with_others(
@@ -104,6 +106,7 @@ class Member:
         self._word = secrets.token_bytes(32)
         self._server = TransferServer(self._word)
         self._over: asyncio.Future[list[Finding]] = asyncio.get_running_loop().create_future()
+        self._closed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> list[Finding]:
@@ -113,6 +116,7 @@ class Member:
                 return [self._missed("node 0 does not answer there")]
             found = await self._over
             channel.close("the check is over")
+            await _within(self._closed.wait(), CLOSED_WITHIN)
             return found
         finally:
             self._server.close()
@@ -138,12 +142,10 @@ class Member:
         return _network("nodes", fail(f"{self._party.cluster.endpoint}: {why}", fix))
 
     def _on_open(self, channel: Channel) -> None:
-        place = {
-            "rank": self._party.rank,
-            "address": self._party.cluster.address,
-            "port": self._server.port,
-            "word": self._word.hex(),
-        }
+        address, port = self._party.cluster.address, self._server.port
+        if self._party.through is not None:
+            address, port = self._party.through(address, port)
+        place = {"rank": self._party.rank, "address": address, "port": port, "word": self._word.hex()}
         channel.send({"kind": "facts", **place, "facts": self._party.facts})
 
     def _on_message(self, channel: Channel, message: dict[str, Any]) -> None:
@@ -157,6 +159,7 @@ class Member:
             self._over.set_result([_finding(record) for record in message["findings"]])
 
     def _on_closed(self, channel: Channel, why: str) -> None:
+        self._closed.set()
         if not self._over.done():
             self._over.set_result([self._missed(f"node 0 is gone: {why}")])
 
@@ -174,13 +177,14 @@ class Host:
         self._hellos: dict[int, dict[str, Any]] = {}
         self._channels: dict[int, Channel] = {}
         self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._all_here = asyncio.Event()
+        self._all_here, self._all_gone = asyncio.Event(), asyncio.Event()
+        self._open: set[Channel] = set()
         self._asked = 0
 
     async def open(self) -> None:
         """Raises UsageError where the port is taken."""
         cluster = self._party.cluster
-        callbacks = Callbacks(lambda channel: None, self._on_message, self._on_closed)
+        callbacks = Callbacks(self._on_open, self._on_message, self._on_closed)
         try:
             self._listener = await listen(
                 cluster.bind,
@@ -201,6 +205,10 @@ class Host:
         self._listener.close()
         await asyncio.wait([self.task], timeout=ANSWER_WITHIN)
         self.task.cancel()
+        if self._open:
+            await _within(self._all_gone.wait(), CLOSED_WITHIN)
+        for channel in list(self._open):
+            channel.close("the check is over")
 
     def _on_message(self, channel: Channel, message: dict[str, Any]) -> None:
         if message["kind"] == "facts":
@@ -214,14 +222,18 @@ class Host:
         elif (waiting := self._waiting.pop(int(message["id"]), None)) is not None and not waiting.done():
             waiting.set_result(message["value"])
 
+    def _on_open(self, channel: Channel) -> None:
+        self._open.add(channel)
+        self._all_gone.clear()
+
     def _on_closed(self, channel: Channel, why: str) -> None:
         """Whoever waits for its answer waits until the deadline: it has no rate then."""
+        self._open.discard(channel)
+        if not self._open:
+            self._all_gone.set()
 
     async def _run(self) -> None:
-        try:
-            await asyncio.wait_for(self._all_here.wait(), self._party.cluster.join_timeout)
-        except (TimeoutError, asyncio.TimeoutError):
-            pass
+        await _within(self._all_here.wait(), self._party.cluster.join_timeout)
         findings = await self._examine()
         records = [asdict(finding) for finding in findings]
         for channel in list(self._channels.values()):
@@ -286,6 +298,13 @@ class Host:
             return None
         finally:
             self._waiting.pop(number, None)
+
+
+async def _within(event: Awaitable[object], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event, seconds)
+    except (TimeoutError, asyncio.TimeoutError):  # two names until Python 3.11
+        pass
 
 
 def _network(check: str, finding: Finding) -> Finding:

@@ -37,11 +37,11 @@ def second_round(nodes: Sequence[int], rates: Rates, slower: float = 2.0) -> lis
 def _against(suspects: Sequence[int], sound: Sequence[int]) -> list[Wave]:
     """
     >>> _against([0, 1, 2], [4, 5])
-    [((0, 4), (1, 5)), ((2, 4),)]
+    [((4, 0), (5, 1)), ((4, 2),)]
     """
     count = len(sound)
     groups = [suspects[start : start + count] for start in range(0, len(suspects), count)]
-    return [tuple(zip(group, sound, strict=False)) for group in groups]
+    return [tuple(zip(sound, group, strict=False)) for group in groups]
 
 
 def slow_pairs(rates: Rates, slower: float) -> list[Pair]:

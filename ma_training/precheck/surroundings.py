@@ -91,8 +91,10 @@ class Surroundings:
         except OSError:
             return ""
 
-    def ask(self, words: Sequence[str]) -> Answer:
-        return self.memo.get(tuple(words), partial(run_tool, tuple(words), self.tool_within, self.environ))
+    def ask(self, words: Sequence[str], within: float | None = None) -> Answer:
+        """``within``: seconds, where a tool needs more than others; fewer than its check has."""
+        seconds = self.tool_within if within is None else within
+        return self.memo.get(tuple(words), partial(run_tool, tuple(words), seconds, self.environ))
 
     @property
     def gpus(self) -> int:
