@@ -6,7 +6,7 @@ one that had a slow partner has another by then. Pairs of a wave are apart and m
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 Pair = tuple[int, int]
 Wave = tuple[Pair, ...]
@@ -25,7 +25,7 @@ def first_round(nodes: Sequence[int]) -> list[Wave]:
 
 def second_round(nodes: Sequence[int], rates: Rates, slower: float = 2.0) -> list[Wave]:
     """``rates`` of round one. Pairs that were measured already are not measured again."""
-    slow = slow_pairs(rates, slower)
+    slow = _below(rates, slower, _upper_quartile)
     suspects = [node for node in nodes if any(node in pair for pair in slow)]
     sound = [node for node in nodes if any(node in pair for pair in rates) and node not in suspects]
     waves = _against(suspects, sound) if slow and sound else first_round([*nodes[1:], nodes[0]])
@@ -45,11 +45,20 @@ def _against(suspects: Sequence[int], sound: Sequence[int]) -> list[Wave]:
 
 
 def slow_pairs(rates: Rates, slower: float) -> list[Pair]:
+    return _below(rates, slower, statistics.median_high)
+
+
+def _below(rates: Rates, slower: float, usual: Callable[[list[float]], float]) -> list[Pair]:
     known = [rate for rate in rates.values() if rate is not None]
     if not known:
         return list(rates)
-    middle = statistics.median_high(known)
-    return [pair for pair, rate in rates.items() if rate is None or rate * slower < middle]
+    least = usual(known) / slower
+    return [pair for pair, rate in rates.items() if rate is None or rate < least]
+
+
+def _upper_quartile(values: list[float]) -> float:
+    """A quarter of the nodes, slow, can spoil half of the pairs: their median says nothing then."""
+    return sorted(values)[3 * len(values) // 4]
 
 
 def slow_nodes(rates: Rates, slower: float = 2.0) -> list[int]:

@@ -10,13 +10,14 @@ from launchers.cli.check_nodes import Party, meet
 from launchers.cli.errors import UsageError
 from ma_training.agent.ports import HeldPort
 from ma_training.job import Cluster
-from ma_training.precheck import Finding, Verdict
+from ma_training.precheck import Finding, Limits, Verdict
 from ma_training.testing import FaultProxy
 
 KEY = b"0123456789abcdef0123456789abcdef"
 COUNT = 4
 SLOW = 3
 SIZE = 1 << 20  # bytes
+LIMITS = Limits(slower=20.0)  # all share two cores here: what is fast differs by much
 
 
 class Slowness:
@@ -54,7 +55,7 @@ def _party(rank: int, port: int, slowness: Slowness | None, key: bytes = KEY, ti
     )
     facts = {"name": f"n{rank}", "versions": {}, "settings": {}, "mtu": 1500, "rates": {}}
     through = slowness if rank == SLOW else None
-    return Party(cluster, key, "check", rank, COUNT, facts, size=SIZE, through=through)
+    return Party(cluster, key, "check", rank, COUNT, facts, limits=LIMITS, size=SIZE, through=through)
 
 
 def _port() -> int:
