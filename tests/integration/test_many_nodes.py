@@ -191,6 +191,34 @@ def test_a_node_with_a_hardware_fault_leaves_to_a_spare(nodes: Nodes) -> None:
     assert "bad-node is isolated until" in again.stderr
 
 
+def test_a_leader_with_a_hardware_fault_is_succeeded(nodes: Nodes) -> None:
+    node = FakeNode(nodes.launcher.directory / "node")
+    node.add_gpus(1)
+    broken = {"PATH": f"{node.bin}:{os.environ['PATH']}", "NODE_NAME": "bad-node"}
+    nodes.launcher.script("""
+        import os, sys, time
+        attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
+        print("attempt", attempt, "rank", rank, flush=True)
+        while not os.path.exists("finish"):
+            if rank == "0" and attempt == "0" and os.path.exists("break"):
+                sys.exit(5)
+            time.sleep(0.01)
+    """)
+    nodes.options = ["--nnodes", "2:3"]
+    jobs = [nodes.start(0, env=broken)]
+    wait_until(lambda: jobs[0]._runs.exists(), "the leader")
+    jobs += [nodes.start(number, ranked=False) for number in (1, 2)]
+    wait_for(jobs[0], 0, "attempt 0 rank 0")
+    node.gpus[0].remap_failed = True
+    node.say_gpus()
+    (nodes.launcher.directory / "break").touch()
+    assert jobs[0].wait() == 69, jobs[0].stderr
+    assert "hardware fault on bad-node" in jobs[0].stderr
+    nodes.finish()
+    for job in jobs[1:]:
+        assert job.wait(60) == 0, job.stderr
+
+
 def test_a_node_that_fails_its_precheck_does_not_join(nodes: Nodes) -> None:
     nodes.options = ["--nnodes", "1:2"]
     full = ("--precheck", "on", "--precheck-limits", "root=1000TB")
