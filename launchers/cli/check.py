@@ -13,6 +13,7 @@ from ma_training.job import ExitCode
 from ma_training.precheck import (
     BY_CODE,
     Finding,
+    Job,
     Surroundings,
     UnknownCheckError,
     Verdict,
@@ -82,11 +83,26 @@ def main(words: Sequence[str]) -> int:
         return release_here(job)
     where = Surroundings(job, limits_of(settings, asked.limits), environ)
     findings = _run(asked, where)
+    _say_isolation(job)
     if asked.level == "full" and job.nnodes > 1:
         from .check_nodes import with_others
 
         findings += with_others(settings, placement, where, findings)
     return _say(findings, asked, job.node)
+
+
+def _say_isolation(job: Job) -> None:
+    """A record of an earlier job's is no finding: it may be older than the repair."""
+    from .isolating import isolated_here, until
+
+    record, damage = isolated_here(job)
+    if damage:
+        sys.stderr.write(f"launcher: {damage}\n")
+    if record is not None:
+        sys.stderr.write(
+            f"launcher: new jobs keep away from {record.node} until {until(record)}: {record.reason}\n"
+            "    hint: launcher check --release once it is mended\n"
+        )
 
 
 def _run(asked: _Words, where: Surroundings) -> list[Finding]:
@@ -175,7 +191,7 @@ _OURS = tuple(name[2:] for name in (*_TAKING, *_FLAGS))
 
 
 def _rehearse(asked: _Words) -> int:
-    from ma_training.precheck import ClockState, Disk, Job
+    from ma_training.precheck import ClockState, Disk
     from ma_training.precheck.machine import UNLIMITED, disk_of
     from ma_training.testing import rehearse
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ma_training.precheck import BY_CODE, NAMES
-from ma_training.testing import FAULTS
+from ma_training.testing import FAULTS, FakeNode
 
 from ..support import Launcher
 
@@ -87,6 +87,15 @@ def test_bad_input(launcher: Launcher, words: list[str], error: str, hint: str) 
 def test_thresholds_of_the_environment(launcher: Launcher) -> None:
     job = launcher.run_bare("check", env={"LAUNCHER_PRECHECK_LIMITS": "root=lots"})
     assert job.process.returncode == 64 and "root=lots does not parse" in job.stderr
+
+
+def test_a_tool_that_hangs_is_a_finding(launcher: Launcher, tmp_path: Path) -> None:
+    node = FakeNode(tmp_path / "node")
+    node.add_gpus(1)
+    node.hang("nvidia-smi")
+    job = launcher.run_bare("check", "--only", "gpu", env=node.environ, timeout=60)
+    assert job.process.returncode == 69
+    assert "'nvidia-smi -q -x' has not answered within" in job.stdout and "A050103" in job.stdout
 
 
 def test_three_nodes_are_compared(launcher: Launcher) -> None:

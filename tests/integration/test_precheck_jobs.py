@@ -66,6 +66,9 @@ def test_a_node_that_fails_runs_nothing_and_is_named(launcher: Launcher, node: F
     events = (run / "events/node0.ndjson").read_text()
     assert '"kind": "precheck.finding"' in events and '"exit_code": 69' in events
 
+    checked = launcher.run_bare("check", "--only", "gpu", env=env)
+    assert checked.process.returncode == 69
+    assert "new jobs keep away from 10.9.9.9 until" in checked.stderr
     node.gpus[0].remap_failed = False  # mended, but no one has said so
     node.say_gpus()
     again = launcher.run(*limits, script, env=env)
