@@ -161,6 +161,7 @@ def test_a_node_with_a_hardware_fault_leaves_to_a_spare(nodes: Nodes) -> None:
     node = FakeNode(nodes.launcher.directory / "node")
     node.add_gpus(1)
     broken = {"PATH": f"{node.bin}:{os.environ['PATH']}", "NODE_NAME": "bad-node"}
+    broken["NVIDIA_VISIBLE_DEVICES"] = "all"
     nodes.launcher.script("""
         import os, sys, time
         attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
@@ -195,6 +196,7 @@ def test_a_leader_with_a_hardware_fault_is_succeeded(nodes: Nodes) -> None:
     node = FakeNode(nodes.launcher.directory / "node")
     node.add_gpus(1)
     broken = {"PATH": f"{node.bin}:{os.environ['PATH']}", "NODE_NAME": "bad-node"}
+    broken["NVIDIA_VISIBLE_DEVICES"] = "all"
     nodes.launcher.script("""
         import os, sys, time
         attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]

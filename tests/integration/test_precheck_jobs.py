@@ -23,7 +23,7 @@ def node(tmp_path: Path) -> FakeNode:
 
 
 def _path(node: FakeNode) -> dict[str, str]:
-    return {"PATH": f"{node.bin}:{os.environ['PATH']}"}
+    return {"PATH": f"{node.bin}:{os.environ['PATH']}", "NVIDIA_VISIBLE_DEVICES": "all"}
 
 
 def _break(node: FakeNode) -> None:
