@@ -2,7 +2,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help demo test lint unit test-nodes test-container test-storage bench-launch bench-platforms bench-coordination bench-snapshot soak clean
+.PHONY: help demo test lint unit test-nodes test-container test-storage test-hangs test-gpu bench-launch bench-platforms bench-coordination bench-snapshot bench-watchdog soak clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -25,6 +25,10 @@ unit:  ## pytest
 test-nodes:  ## several nodes, machines and links that fail (root; 5-8 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m pytest -n 2 -m nodes
+
+test-gpu:  ## readings of real NVIDIA GPUs against nvidia-smi (skipped where there is none)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m pytest -m gpu
 
 test-container:  ## training state in real containers with little memory (podman; 1 min)
 	@tools/venv.sh $(VENV) requirements/test.txt

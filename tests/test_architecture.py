@@ -72,6 +72,8 @@ def test_exports_exist() -> None:
         "snapshot",
         "diagnosis",
         "checkpoint",
+        "precheck",
+        "watchdog",
         "data",
         "state",
         "storage",

@@ -13,9 +13,11 @@ from ma_training.job import ExitCode
 from ma_training.precheck import (
     BY_CODE,
     Finding,
+    Job,
     Surroundings,
     UnknownCheckError,
     Verdict,
+    any_left,
     choose,
     run_checks,
     worst,
@@ -24,7 +26,7 @@ from ma_training.precheck import (
 from .check_job import job_of, limits_of
 from .check_text import ndjson, text
 from .errors import UsageError, nearest
-from .settings import resolve
+from .settings import find_option, resolve
 
 USAGE = """\
 usage: launcher check [--level quick|full] [--only NAMES] [--limit NAME=VALUE] [--storage DIR-OR-URL]
@@ -72,10 +74,6 @@ def main(words: Sequence[str]) -> int:
     if asked.rehearse:
         return _rehearse(asked)
     settings = resolve(asked.rest, os.environ, Path.cwd())
-    if settings.script is not None:
-        raise UsageError(
-            f"launcher check: {settings.script!r} is not understood", "see launcher check --help"
-        )
     environ = dict(os.environ)
     placement = place(settings, Environment(environ))
     job = job_of(settings, placement, environ, asked.storage)
@@ -85,11 +83,26 @@ def main(words: Sequence[str]) -> int:
         return release_here(job)
     where = Surroundings(job, limits_of(settings, asked.limits), environ)
     findings = _run(asked, where)
+    _say_isolation(job)
     if asked.level == "full" and job.nnodes > 1:
         from .check_nodes import with_others
 
         findings += with_others(settings, placement, where, findings)
     return _say(findings, asked, job.node)
+
+
+def _say_isolation(job: Job) -> None:
+    """A record of an earlier job's is no finding: it may be older than the repair."""
+    from .isolating import isolated_here, until
+
+    record, damage = isolated_here(job)
+    if damage:
+        sys.stderr.write(f"launcher: {damage}\n")
+    if record is not None:
+        sys.stderr.write(
+            f"launcher: new jobs keep away from {record.node} until {until(record)}: {record.reason}\n"
+            "    hint: launcher check --release once it is mended\n"
+        )
 
 
 def _run(asked: _Words, where: Surroundings) -> list[Finding]:
@@ -103,14 +116,18 @@ def _run(asked: _Words, where: Surroundings) -> list[Finding]:
 
 def _say(findings: Sequence[Finding], asked: _Words, node: str) -> int:
     sys.stdout.write(ndjson(findings, node) if asked.json else text(findings, asked.language))
-    return ExitCode.PRECHECK_FAILED if worst(findings) is Verdict.FAIL else ExitCode.OK
+    code = ExitCode.PRECHECK_FAILED if worst(findings) is Verdict.FAIL else ExitCode.OK
+    if any_left():  # Python would wait for what hangs in them
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _parse(words: Sequence[str]) -> _Words:
     asked, left = _Words(), list(words)
     while left:
         name, equals, value = left.pop(0).partition("=")
-        if name in ("--json", "--list", "--codes", "--release"):
+        if name in _FLAGS:
             if equals:
                 raise UsageError(f"{name} takes no value, but was given {value!r}")
             if name == "--json":
@@ -121,11 +138,13 @@ def _parse(words: Sequence[str]) -> _Words:
             if not equals and not left:
                 raise UsageError(f"{name} needs a value", "see launcher check --help")
             _TAKING[name](asked, value if equals else left.pop(0))
-        else:
+        elif name.startswith("-"):
             asked.rest.append(name + equals + value)
-            if not name.startswith("-"):
-                asked.rest += left
-                break
+            option, attached = find_option(name + equals + value, _OURS)
+            if attached is None and not option.is_switch and left:
+                asked.rest.append(left.pop(0))
+        else:
+            raise UsageError(f"launcher check: {name!r} is not understood", "see launcher check --help")
     return asked
 
 
@@ -167,11 +186,13 @@ _TAKING = {
     "--storage": lambda asked, value: asked.storage.append(value),
     "--rehearse": _rehearsed,
 }
+_FLAGS = ("--json", "--list", "--codes", "--release")
+_OURS = tuple(name[2:] for name in (*_TAKING, *_FLAGS))
 
 
 def _rehearse(asked: _Words) -> int:
-    from ma_training.precheck import ClockState, Disk, Job
-    from ma_training.precheck.machine import disk_of
+    from ma_training.precheck import ClockState, Disk
+    from ma_training.precheck.machine import UNLIMITED, disk_of
     from ma_training.testing import rehearse
 
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as directory:
@@ -187,11 +208,10 @@ def _rehearse(asked: _Words) -> int:
             root=node.root,
             disk=disk,
             clock=lambda: ClockState(node.clock_synchronised),
+            rlimit=lambda name: UNLIMITED,
         )
         findings = _run(asked, where)
-    sys.stderr.write(
-        f"launcher: a rehearsal of {asked.rehearse}: devices and tools are fakes, nothing of this is true here\n"
-    )
+    sys.stderr.write(f"launcher: a rehearsal of {asked.rehearse}: devices and tools are fakes\n")
     return _say(findings, asked, "rehearsal")
 
 

@@ -21,10 +21,14 @@ from ma_training.precheck.isolation import (
 TAINT = "ma-training/isolated"
 
 
+def record_of(job: Job, decision: Decision, job_id: str) -> Isolation:
+    now = time.time()
+    return Isolation(job.node, boot_id(), decision.reason, decision.codes, job_id, now, now + ISOLATED_FOR)
+
+
 def isolate_here(job: Job, decision: Decision, job_id: str) -> tuple[Isolation, str]:
     """Writes the record; returns it, and why it could not be written, or ''."""
-    now = time.time()
-    record = Isolation(job.node, boot_id(), decision.reason, decision.codes, job_id, now, now + ISOLATED_FOR)
+    record = record_of(job, decision, job_id)
     try:
         isolate(job.run_base, record)
     except IsolationError as error:
@@ -64,9 +68,10 @@ def commands(record: Isolation, environ: Mapping[str, str]) -> list[str]:
     if environ.get("KUBERNETES_SERVICE_HOST") or environ.get("MA_VJ_NAME"):
         node = shlex.quote(environ.get("NODE_NAME", "") or environ.get("MY_NODE_NAME", "") or "NODE")
         value = record.codes[0] if record.codes else "hardware"
+        pairs = (f"{TAINT}-reason={reason}", f"{TAINT}-until={until(record)}")
+        notes = " ".join(map(shlex.quote, pairs))
         return [
             f"kubectl taint nodes {node} {TAINT}={value}:NoSchedule",
-            f"kubectl annotate node {node} --overwrite {shlex.quote(f'{TAINT}-reason={reason}')} "
-            f"{shlex.quote(f'{TAINT}-until={until(record)}')}",
+            f"kubectl annotate node {node} --overwrite {notes}",
         ]
     return []

@@ -32,8 +32,10 @@ from ma_training.observe.verdict import verdict
 
 from .cluster import Key, NotJoined
 from .errors import UsageError
+from .job_precheck import JobPrecheck, PrecheckFailed
 from .plan import plan_json
 from .speaker import Speaker
+from .unfit import end_unfit
 
 if TYPE_CHECKING:
     from ma_training.coordination.node import Node
@@ -43,14 +45,24 @@ WRITTEN_AT_END = 10.0  # seconds that the end waits for a slow file system
 SAID_AT_END = 10.0  # seconds that it waits for whoever reads stderr
 
 
-def run_job(job: JobSpec, framework: Framework, placement: Placement, key: Key, notes: Sequence[str]) -> int:
+def run_job(
+    job: JobSpec,
+    framework: Framework,
+    placement: Placement,
+    key: Key,
+    notes: Sequence[str],
+    precheck: JobPrecheck,
+) -> int:
     """``key``: of the conversation with other nodes, where there are any."""
     speaker = Speaker()
     try:
         for text in notes:
             speaker.say(text)
+        precheck.before(speaker.say)
         run, node = _begin(job, key, speaker)
-        return _JobRun(job, framework, placement, run, node, speaker).run()
+        return _JobRun(job, framework, placement, run, node, speaker, precheck).run()
+    except PrecheckFailed as failed:
+        return end_unfit(job, placement, precheck, failed, speaker)
     except NotJoined as error:
         if error.refused:
             raise UsageError(f"this node cannot join the job: {error}") from None
@@ -94,9 +106,10 @@ class _JobRun:
         run: RunDirectory,
         node: "Node | None",
         speaker: Speaker,
+        precheck: JobPrecheck,
     ) -> None:
         self._job, self._framework, self._placement, self._run = job, framework, placement, run
-        self._node = node
+        self._node, self._precheck = node, precheck
         self._say, self._speaker = speaker.say, speaker
         self._files = RunFiles(speaker.say)
         name = job.topology.node_name
@@ -106,20 +119,22 @@ class _JobRun:
     def run(self) -> int:
         job, run = self._job, self._run
         self._make_outputs()
-        self._serve(service_log.at_start(Environment()))
+        self._serve([*service_log.at_start(Environment()), *self._precheck.lines()])
         if self._node is None or self._node.leads:
             self._files.replace(run.plan, plan_json(job, self._framework, run.job_id))
         self._announce()
         workers = job.topology.nproc_per_node
         host = os.uname().nodename
         self._events.emit("job.started", name=job.name, nproc_per_node=workers, pid=os.getpid(), host=host)
-        conductor: Conductor = OneNode(self._on_failed)
+        self._precheck.emit(self._events)
+        conductor: Conductor = OneNode(self._on_failed, self._examine)
         if self._node is not None:
             from ma_training.agent.many_nodes import ManyNodes
 
-            conductor = ManyNodes(self._node, self._on_failed)
+            conductor = ManyNodes(self._node, self._on_failed, self._examine)
         keeper = Keeper(_state_plan(job), run.job_id, self._events, self._say)
         agent = Agent(job, self._framework, run, self._events, self._say, conductor, keeper)
+        self._precheck.beside(agent, self._events)
         try:
             result = agent.run()
         except PortTakenError as error:
@@ -151,6 +166,10 @@ class _JobRun:
             return incident.to_json()
 
         self._files.run(self._run.incident(record.index), make)
+
+    def _examine(self) -> str:
+        """The hardware, after a failure. Called in a thread of its own."""
+        return self._precheck.after_failure(self._run.job_id, self._say, self._events)
 
     def _end(self, outcome: str, exit_code: int, restarts: int) -> None:
         self._events.emit("job.ended", outcome=outcome, exit_code=int(exit_code), restarts=restarts)

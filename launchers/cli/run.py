@@ -58,10 +58,12 @@ def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> in
 
         sys.stdout.write(plan_json(job, framework, job.job_id or make_job_id(job.name, time.time())))
         return 0
+    from .job_precheck import JobPrecheck
     from .job_run import run_job
 
     key = key_of(settings, job.job_id or job.name)
-    return run_job(job, framework, placement, key, [*placement.notes, *presets.warnings(script), *said])
+    notes = [*placement.notes, *presets.warnings(script), *said]
+    return run_job(job, framework, placement, key, notes, JobPrecheck(settings, placement))
 
 
 def script_of(settings: Settings) -> Script:

@@ -8,6 +8,7 @@ from ma_training.diagnosis import WorkerFailure
 from ma_training.job import format_duration
 
 from .attempt_run import AttemptOutcome
+from .hardware import Examine, examined
 from .ports import PortTakenError, hold_port
 from .result import AttemptRecord
 
@@ -30,8 +31,9 @@ class Conductor(Protocol):
 
 
 class OneNode:
-    def __init__(self, on_failed: OnFailed) -> None:
-        self._on_failed = on_failed
+    def __init__(self, on_failed: OnFailed, examine: Examine | None = None) -> None:
+        """``examine``: the hardware, when a worker has failed."""
+        self._on_failed, self._examine = on_failed, examine
         self._failures: list[Failure] = []
 
     def on_stop(self, number: int) -> None:
@@ -59,6 +61,11 @@ class OneNode:
                 return agent.result.stop(agent.stopped_by)
             if outcome.first_failure is None:
                 return agent.result.succeed()
+            if fault := examined(agent, self._examine):
+                self._on_failed(record, f"no further attempt here: {fault}", True)
+                return agent.result.lose_node(fault)
+            if agent.stopped_by:
+                return agent.result.stop(agent.stopped_by)
             decision = self._decide(outcome, agent.job.max_restarts)
             if isinstance(decision, GiveUp):
                 self._on_failed(record, f"no further attempt: {decision.reason}", True)

@@ -7,10 +7,11 @@ from ma_training.coordination.follower import Begin, Halt, Hold, Word
 from ma_training.coordination.messages import Done, End, Slice
 from ma_training.coordination.node import Node
 from ma_training.diagnosis import WorkerFailure
-from ma_training.job import Topology
+from ma_training.job import ExitCode, Topology
 
 from .attempt_run import AttemptOutcome
 from .conductor import OnFailed
+from .hardware import Examine, examined
 from .ports import HeldPort
 from .result import AttemptRecord
 
@@ -21,9 +22,9 @@ LAST_WORDS = 5.0  # seconds that the end waits for messages to go out
 
 
 class ManyNodes:
-    def __init__(self, node: Node, on_failed: OnFailed) -> None:
-        """``node``: welcomed by its leader already."""
-        self._node, self._on_failed = node, on_failed
+    def __init__(self, node: Node, on_failed: OnFailed, examine: Examine | None = None) -> None:
+        """``node``: welcomed by its leader already. ``examine``: the hardware, when a worker has failed."""
+        self._node, self._on_failed, self._examine = node, on_failed, examine
         self._agent: Agent | None = None
         self._begin: Slice | None = None
         self._running: int | None = None  # attempt
@@ -71,9 +72,16 @@ class ManyNodes:
         agent.result.add(record)
         if record.failure is not None and not record.failure.by_us:
             self._on_failed(record, "the leader decides", False)
+            if fault := examined(agent, self._examine):
+                return self._lose_node(fault)
         if not agent.stopped_by:
             self._node.done(_done(part.attempt, outcome))
             agent.renew_shims(outcome)
+
+    def _lose_node(self, fault: str) -> None:
+        """The others go on without this one: with a spare, or with fewer."""
+        self._node.leave(fault, 0)
+        self._end = End("failed", ExitCode.PRECHECK_FAILED, fault, 0)
 
     def _report(self, failure: WorkerFailure) -> None:
         if not failure.by_us:

@@ -87,6 +87,11 @@ class Result:
         assert failure is not None
         self.outcome, self.exit_code, self.reason = "failed", failure.exit_code, reason
 
+    def lose_node(self, reason: str) -> None:
+        """This node is at fault, not the job: it is to be run elsewhere."""
+        self.outcome, self.exit_code, self.reason = "failed", ExitCode.PRECHECK_FAILED, reason
+        self.ours = True
+
     def stop(self, signal: int) -> None:
         self.outcome, self.exit_code = "stopped", 128 + signal
 

@@ -10,7 +10,7 @@ from .finding import Finding, Verdict
 from .limits import LimitError, Limits, parse_limits
 from .machine import ClockState, Disk
 from .registry import NAMES, UnknownCheckError, choose, hardware
-from .running import run_checks, worst
+from .running import any_left, run_checks, worst
 from .surroundings import Job, Surroundings
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Surroundings",
     "UnknownCheckError",
     "Verdict",
+    "any_left",
     "choose",
     "hardware",
     "parse_limits",

@@ -11,6 +11,7 @@ from .finding import Finding, skipped
 from .surroundings import Surroundings
 
 NO_GPU = "no NVIDIA driver here"
+NVIDIA = "0x10de"  # on the PCI bus
 
 
 def answer(where: Surroundings) -> Answer:
@@ -32,7 +33,19 @@ def xids(where: Surroundings) -> tuple[tuple[Xid, ...], str]:
 
 
 def wanted(where: Surroundings) -> str:
-    return "" if where.has_gpus else NO_GPU
+    """A machine without GPUs may have nvidia-smi all the same: clusters have one image for all nodes."""
+    if not where.has_gpus:
+        return NO_GPU
+    return "" if _expected(where) else "nvidia-smi is here, but no GPU, and nobody asks for one"
+
+
+def _expected(where: Surroundings) -> bool:
+    if where.path("/dev/nvidiactl").exists() or where.gpus or where.job.cards:
+        return True
+    if where.environ.get("NVIDIA_VISIBLE_DEVICES", "void") not in ("", "void", "none"):
+        return True
+    vendors = where.path("/sys/bus/pci/devices").glob("*/vendor")
+    return any(where.read(str(path.relative_to(where.root))).strip() == NVIDIA for path in vendors)
 
 
 def of_each(judge: Callable[[Surroundings, SmiReport], Finding]) -> Callable[[Surroundings], Finding]:

@@ -9,6 +9,7 @@ from .check import Check
 from .finding import Finding, Verdict, fail, skipped, warn
 from .surroundings import Surroundings
 
+_THREAD = "check of "
 # By group: what a driver that never answers is called in the guide's table.
 _HUNG_CODES = {"GPU": ("A050103",), "NPU": ("A050121",), "InfiniBand": ("A050147", "A050932")}
 
@@ -30,7 +31,7 @@ class _Running:
         self._check, self._where = check, where
         self._began = time.monotonic()
         self._finding: Finding | None = None
-        self._thread = threading.Thread(target=self._run, name=f"check-{check.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=_THREAD + check.name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -62,6 +63,11 @@ def _hung(check: Check) -> Finding:
         finding(what, "something below it hangs: a driver, a mount, a name server", codes=codes),
         seconds=check.seconds,
     )
+
+
+def any_left() -> bool:
+    """Whether a check still hangs in its thread."""
+    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
 
 
 def worst(findings: Sequence[Finding]) -> Verdict:

@@ -8,12 +8,13 @@ from .finding import Finding, ok, skipped
 from .surroundings import Surroundings
 
 UNITS = {"matmul": "GFLOP/s", "memory": "GB/s", "disk": "MB/s"}
+WITHIN = 50.0  # seconds: torch is imported
 _RATES = str(Path(__file__).with_name("rates.py"))
 
 
 def rate(where: Surroundings, name: str, *words: str) -> float | None:
     """None where it cannot be measured here."""
-    said = where.ask((sys.executable, _RATES, name, *words))
+    said = where.ask((sys.executable, _RATES, name, *words), WITHIN)
     try:
         value = json.loads(said.text.strip().splitlines()[-1])[name] if said.ok else None
     except (ValueError, KeyError, IndexError):

@@ -77,6 +77,7 @@ class Surroundings:
     resolve: Callable[[str], list[str]] = resolve  # raises OSError
     clock: Callable[[], ClockState] = clock_state
     tool_within: float = TOOL_WITHIN
+    patience: float = 0.0  # seconds in which names of nodes that are only starting may come to resolve
     memo: Memo = field(default_factory=Memo, repr=False)
 
     def path(self, text: str) -> Path:
@@ -90,8 +91,10 @@ class Surroundings:
         except OSError:
             return ""
 
-    def ask(self, words: Sequence[str]) -> Answer:
-        return self.memo.get(tuple(words), partial(run_tool, tuple(words), self.tool_within, self.environ))
+    def ask(self, words: Sequence[str], within: float | None = None) -> Answer:
+        """``within``: seconds, where a tool needs more than others; fewer than its check has."""
+        seconds = self.tool_within if within is None else within
+        return self.memo.get(tuple(words), partial(run_tool, tuple(words), seconds, self.environ))
 
     @property
     def gpus(self) -> int:

@@ -30,9 +30,11 @@ class FakeNode:
     @property
     def environ(self) -> dict[str, str]:
         """Of this process, with the fakes first on PATH and without what it says of real devices."""
-        hidden = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES")
+        hidden = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        return {**kept, "PATH": f"{self.bin}:/usr/bin:/bin"}
+        # What a container with GPUs has: nvidia-smi alone does not mean that there are some.
+        seen = {"NVIDIA_VISIBLE_DEVICES": "all"} if (self.root / "dev/nvidiactl").exists() else {}
+        return {**kept, **seen, "PATH": f"{self.bin}:/usr/bin:/bin"}
 
     def write(self, path: str, text: str) -> Path:
         """A file below the root."""

@@ -1,13 +1,16 @@
 """Jobs of several nodes: launchers on this machine's loopback, each with workers of its own."""
 
 import json
+import os
 import signal
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from ma_training.agent.ports import HeldPort
+from ma_training.testing import FakeNode
 from tests.support import Job, Launcher, is_alive, wait_until
 
 TOKEN = "0123456789abcdef-token"
@@ -29,14 +32,22 @@ class Nodes:
         held.close()
         self.options: list[str] = []
 
-    def start(self, node: int, *words: str, name: str = "", token: str = TOKEN, ranked: bool = True) -> Job:
+    def start(
+        self,
+        node: int,
+        *words: str,
+        name: str = "",
+        token: str = TOKEN,
+        ranked: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> Job:
         """The launcher of node ``node``; ``words`` come before the script."""
         rank = ["--node-rank", str(node)] if ranked else []
         return self.launcher.start(
             *("--rdzv-endpoint", f"127.0.0.1:{self.port}", "--shutdown-timeout", "5s"),
             *(*self.options, *rank, *words, "train.py"),
             runs=name or f"runs{node}",
-            env={"LAUNCHER_TOKEN": token},
+            env={"LAUNCHER_TOKEN": token, **(env or {})},
         )
 
     def start_all(self, count: int, *words: str) -> list[Job]:
@@ -143,6 +154,82 @@ def test_a_lost_node_is_replaced_by_a_spare(nodes: Nodes) -> None:
     assert "node1" in first.stderr and "is lost" in first.stderr
     assert "restarting all workers (1 of 3)" in first.stderr
     second.wait()
+
+
+def test_a_node_with_a_hardware_fault_leaves_to_a_spare(nodes: Nodes) -> None:
+    """Node 1's worker fails, and its GPU is found broken: the node goes, a spare comes."""
+    node = FakeNode(nodes.launcher.directory / "node")
+    node.add_gpus(1)
+    broken = {"PATH": f"{node.bin}:{os.environ['PATH']}", "NODE_NAME": "bad-node"}
+    broken["NVIDIA_VISIBLE_DEVICES"] = "all"
+    nodes.launcher.script("""
+        import os, sys, time
+        attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
+        print("attempt", attempt, "rank", rank, flush=True)
+        while not os.path.exists("finish"):
+            if rank == "1" and attempt == "0" and os.path.exists("break"):
+                sys.exit(5)
+            time.sleep(0.01)
+    """)
+    nodes.options = ["--nnodes", "2", "--spare-nodes", "1"]
+    first, second = nodes.start(0), nodes.start(1, env=broken)
+    wait_for(second, 1, "attempt 0 rank 1")
+    spare = nodes.start(2, ranked=False)
+    wait_until(lambda: spare._runs.exists() and list(spare._runs.iterdir()), "the spare to join")
+    node.gpus[0].remap_failed = True
+    node.say_gpus()
+    (nodes.launcher.directory / "break").touch()
+    assert second.wait() == 69, second.stderr
+    assert "hardware fault on bad-node: gpu-ecc: GPU 0" in second.stderr
+    wait_for(spare, 1, "attempt 1 rank 1")
+    wait_for(first, 0, "attempt 1 rank 0")
+    nodes.finish()
+    assert first.wait() == 0, first.stderr
+    assert spare.wait() == 0, spare.stderr
+    assert "hardware fault on bad-node" in first.stderr
+    again = nodes.start(1, "--precheck", "on", name="runs1", env=broken)
+    assert again.wait() == 69
+    assert "bad-node is isolated until" in again.stderr
+
+
+def test_a_leader_with_a_hardware_fault_is_succeeded(nodes: Nodes) -> None:
+    node = FakeNode(nodes.launcher.directory / "node")
+    node.add_gpus(1)
+    broken = {"PATH": f"{node.bin}:{os.environ['PATH']}", "NODE_NAME": "bad-node"}
+    broken["NVIDIA_VISIBLE_DEVICES"] = "all"
+    nodes.launcher.script("""
+        import os, sys, time
+        attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
+        print("attempt", attempt, "rank", rank, flush=True)
+        while not os.path.exists("finish"):
+            if rank == "0" and attempt == "0" and os.path.exists("break"):
+                sys.exit(5)
+            time.sleep(0.01)
+    """)
+    nodes.options = ["--nnodes", "2:3"]
+    jobs = [nodes.start(0, env=broken)]
+    wait_until(lambda: jobs[0]._runs.exists(), "the leader")
+    jobs += [nodes.start(number, ranked=False) for number in (1, 2)]
+    wait_for(jobs[0], 0, "attempt 0 rank 0")
+    node.gpus[0].remap_failed = True
+    node.say_gpus()
+    (nodes.launcher.directory / "break").touch()
+    assert jobs[0].wait() == 69, jobs[0].stderr
+    assert "hardware fault on bad-node" in jobs[0].stderr
+    nodes.finish()
+    for job in jobs[1:]:
+        assert job.wait(60) == 0, job.stderr
+
+
+def test_a_node_that_fails_its_precheck_does_not_join(nodes: Nodes) -> None:
+    nodes.options = ["--nnodes", "1:2"]
+    full = ("--precheck", "on", "--precheck-limits", "root=1000TB")
+    unfit = nodes.start(1, *full, ranked=False, env={"MA_VJ_NAME": "x", "NODE_NAME": "full-node"})
+    assert unfit.wait() == 69
+    assert "precheck failed on full-node:\n    disk-size root: " in unfit.stderr
+    nodes.finish()
+    first = nodes.start(0)
+    assert first.wait(60) == 0, first.stderr
 
 
 def test_an_elastic_job_shrinks_and_grows(nodes: Nodes) -> None:

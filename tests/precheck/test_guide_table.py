@@ -128,6 +128,20 @@ def test_ulimit_applies_where_infiniband_is_used(node: FakeNode) -> None:
     assert check(disabled, "ulimit").verdict is Verdict.SKIPPED
 
 
+def test_gpu_check_where_all_cards_are_gone(node: FakeNode) -> None:
+    node.cards = 8
+    found = check(surroundings(node), "gpu-check")
+    assert found.verdict is Verdict.FAIL and found.codes == ("A050931",)
+
+
+def test_a_node_without_gpus_may_have_nvidia_smi(node: FakeNode) -> None:
+    node.tool("nvidia-smi", {}, 9, "NVIDIA-SMI has failed because it couldn't communicate with the driver")
+    found = run_checks(choose(("gpu-check", "gpu")), surroundings(node))
+    assert {one.verdict for one in found} == {Verdict.SKIPPED}
+    node.write("sys/bus/pci/devices/0000:3b:00.0/vendor", "0x10de\n")
+    assert check(surroundings(node), "gpu-driver").codes == ("A050103",)
+
+
 def test_gpu_check(node: FakeNode) -> None:
     assert check(surroundings(node), "gpu-check").verdict is Verdict.SKIPPED
     node.add_gpus(2)

@@ -1,5 +1,6 @@
 """The names that volcano gives the job's pods resolve: the guide's ``dns``."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ma_training.precheck.check import GUIDE, Check
@@ -7,6 +8,7 @@ from ma_training.precheck.finding import Finding, fail, ok, skipped
 from ma_training.precheck.surroundings import Surroundings
 
 MOST = 32  # names asked at once
+AGAIN = 1.0  # seconds between looks for a name
 
 
 def _names(where: Surroundings) -> list[str]:
@@ -29,11 +31,15 @@ def _run(where: Surroundings) -> Finding:
 
 
 def _why(where: Surroundings, name: str) -> str:
-    try:
-        where.resolve(name)
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
+    until = time.monotonic() + where.patience
+    while True:
+        try:
+            where.resolve(name)
+            return ""
+        except OSError as error:
+            if time.monotonic() + AGAIN >= until:
+                return error.strerror or str(error)
+        time.sleep(AGAIN)
 
 
 def _applies(where: Surroundings) -> str:
@@ -41,4 +47,4 @@ def _applies(where: Surroundings) -> str:
     return "" if there else "no /etc/volcano/*.host: not a volcano job"
 
 
-CHECK = Check("dns", GUIDE, _run, _applies, item=True)
+CHECK = Check("dns", GUIDE, _run, _applies, item=True, seconds=90)

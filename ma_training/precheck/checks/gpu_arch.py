@@ -40,7 +40,7 @@ def _covered(arches: list[str], major: int, minor: int) -> bool:
 
 
 def _run(where: Surroundings) -> Finding:
-    said = where.ask((sys.executable, "-c", _ASK))
+    said = where.ask((sys.executable, "-c", _ASK), within=50.0)
     if not said.ok:
         return skipped("torch does not import here: " + (said.text.strip().splitlines() or ["no answer"])[-1])
     try:

@@ -22,4 +22,11 @@ def _run(where: Surroundings) -> Finding:
     return ok(f"{seen} GPUs", "at least one")
 
 
-CHECK = Check("gpu-check", GUIDE, _run, gpu_report.wanted, hardware=True, item=True)
+def _applies(where: Surroundings) -> str:
+    """Also where the platform has given cards, and there is nothing of them."""
+    if where.job.guided and where.job.cards and not where.has_npus:
+        return ""
+    return gpu_report.wanted(where)
+
+
+CHECK = Check("gpu-check", GUIDE, _run, _applies, hardware=True, item=True)

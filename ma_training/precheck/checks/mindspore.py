@@ -10,7 +10,7 @@ _ASK = "import mindspore; mindspore.run_check()"
 
 
 def _run(where: Surroundings) -> Finding:
-    said = where.ask((sys.executable, "-c", _ASK))
+    said = where.ask((sys.executable, "-c", _ASK), within=110.0)
     if said.ok and "successfully" in said.text:
         return ok("mindspore.run_check() is content")
     last = (said.text.strip().splitlines() or [said.describe()])[-1]
