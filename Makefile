@@ -20,11 +20,15 @@ lint:  ## ruff and mypy
 
 unit:  ## pytest
 	@tools/venv.sh $(VENV) requirements/test.txt
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes and not container and not hangs and not storage"
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not nodes and not container and not hangs and not storage and not gpu"
 
 test-nodes:  ## several nodes, machines and links that fail (root; 5-8 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m pytest -n 2 -m nodes
+
+test-hangs:  ## real hangs, and what looks like one (8-10 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m pytest -n 2 -m hangs
 
 test-gpu:  ## readings of real NVIDIA GPUs against nvidia-smi (skipped where there is none)
 	@tools/venv.sh $(VENV) requirements/test.txt
@@ -54,6 +58,10 @@ bench-coordination:  ## 10,000 agents; kills and cuts on three nodes beside torc
 bench-snapshot:  ## what a copy of the state at each step costs, and what it saves (15-20 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m benchmarks.snapshot
+
+bench-watchdog:  ## how soon hangs are noticed, and what the watch costs (25 min; PEER=path of ft_launcher)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@$(PY) -m benchmarks.watchdog --peer "$(PEER)"
 
 soak:  ## the long forms of the randomised tests (~30 min)
 	@tools/venv.sh $(VENV) requirements/test.txt

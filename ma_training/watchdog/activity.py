@@ -24,7 +24,9 @@ class Activity:
         if passed < RATE_SPAN:
             return
         self.cores = max(rank.cpu - self._first.cpu, 0.0) / passed
-        if self.cores >= CPU_FLAT or "R" in rank.states:
+        # A helper thread that wakes may be seen at it once; who wants the CPU and does not get it, twice.
+        starves = "R" in rank.states and "R" in self._first.states
+        if self.cores >= CPU_FLAT or starves:
             self._cpu_at = self.flat_since = now
         if abs(rank.io - self._first.io) / passed >= IO_FLAT:
             self._io_at = self.flat_since = now

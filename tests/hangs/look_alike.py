@@ -15,7 +15,7 @@ KIND = sys.argv[1]
 RANK = int(os.environ["RANK"])
 WORK = Path(os.environ["ZOO_DIRECTORY"])
 QUIET = float(os.environ.get("ZOO_QUIET", "14"))  # seconds, of what is busy; sleeps are shorter
-STEPS = 60
+STEPS, QUIET_AT = 180, (60, 120)
 
 
 def busy(seconds):
@@ -95,9 +95,9 @@ ONCE |= {"collection": collection, "copy": copy, "pause": pause}
 
 def seconds_of(step):
     if KIND == "bursty":
-        return 3.5 if step % 15 == 14 else 0.0
+        return 3.5 if step % 45 == 44 else 0.0
     if KIND == "growing":
-        return 1.2 * 3 ** (step / STEPS) / 3 if step > 20 else 0.2
+        return 0.3 * 3 ** (step / STEPS) if step > 20 else 0.1
     return 0.05 if KIND != "stopped" else 0.3
 
 
@@ -108,7 +108,7 @@ def main():
     if KIND == "first_step":
         busy(QUIET)
     for step in range(STEPS):
-        if step in (20, 40):
+        if step in QUIET_AT:
             ONCE.get(KIND, nothing)()
         model(torch.ones(4)).sum().backward()
         for parameter in model.parameters():

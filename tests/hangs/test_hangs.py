@@ -45,8 +45,9 @@ def test_three_hangs_without_progress_end_the_job(launcher: Launcher) -> None:
         """
         import os, torch, time
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-        for step in range(20):
+        for step in range(100):
             optimizer.step()
+            time.sleep(0.05)
         time.sleep(1e6)
         """
     )
@@ -54,4 +55,4 @@ def test_three_hangs_without_progress_end_the_job(launcher: Launcher) -> None:
     assert job.wait(150) == 77, job.stderr
     assert job.result["reason"] == "3 hangs in a row without progress"
     assert len(job.result["attempts"]) == 3
-    assert "train.py:6" in job.stderr
+    assert "train.py:7" in job.stderr
