@@ -1,0 +1,139 @@
+"""Checkpoints go to storage whole: files first, manifest last, the newest before older ones."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ma_training.checkpoint import CheckpointError, CheckpointStore, Entry, Manifest, hold
+from ma_training.checkpoint.manifest import MANIFEST
+from ma_training.storage import Leftovers, StorageError, Store, Task, copy_tree, open_store
+from ma_training.storage.sync import Selected, Turn
+
+from .gate import Gate
+from .remote_checkpoints import remote_checkpoints, withdraw
+
+KEPT_KINDS = ("periodic", "final")  # of causes; others have no use once the job has ended well
+
+
+class CheckpointUpload:
+    """``uploaded(step, url)`` is told of each that is there."""
+
+    def __init__(
+        self,
+        directory: Path,
+        url: str,
+        identity: str,
+        workers: int,
+        gate: Gate,
+        uploaded: Callable[[int, str], None],
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.directory, self.url = directory, url
+        self._identity, self._workers, self._gate = identity, workers, gate
+        self._uploaded, self._environ = uploaded, environ
+        self._turn = Turn(directory, lambda text: None)
+        self._store: Store | None = None
+        self._there: dict[bytes, str] = {}  # manifests in storage → names
+        self.lost = ""
+
+    @property
+    def command(self) -> str:
+        return "\n".join(f"launcher sync {path} {self.url.rstrip('/')}/{Path(path).name}" for path in self.left())
+
+    def round(self, final: bool = False) -> str:
+        """Uploads what is not there. Returns why that failed, or ''."""
+        if self.lost or not self.directory.is_dir():
+            return self.lost
+        try:
+            if not self._turn.take():
+                return ""
+            store = self._opened()
+            for entry in self._pending():
+                if why := self._upload(store, entry):
+                    return why
+        except (StorageError, CheckpointError) as error:
+            return str(error)
+        return ""
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            store = open_store(self.url, self._environ)
+            self._there = {one.data: one.name for one in remote_checkpoints(store)[0]}
+            Leftovers(store, self._environ).abort()
+            self._store = store
+        return self._store
+
+    def _pending(self) -> list[Entry]:
+        """Newest first."""
+        entries = CheckpointStore(self.directory).entries()
+        ours = [entry for entry in entries if entry.manifest.identity == self._identity]
+        return [entry for entry in ours if _manifest(entry) not in self._there]
+
+    def _upload(self, store: Store, entry: Entry) -> str:
+        try:
+            with hold(entry):
+                data = (entry.path / MANIFEST).read_bytes()
+                name = self._name(store, entry.path.name)
+                if why := self._upload_files(store, entry, name):
+                    return why
+                store.put(f"{name}/{MANIFEST}", data)
+        except (CheckpointError, FileNotFoundError):
+            return ""  # removed meanwhile, as there are newer ones
+        self._there[data] = name
+        self._uploaded(entry.manifest.step, str(store.url.child(name)))
+        return ""
+
+    def _name(self, store: Store, name: str) -> str:
+        """Its own, unless another checkpoint of that name is there whole."""
+        base, number = name, 1
+        while store.head(f"{name}/{MANIFEST}") is not None:
+            number += 1
+            name = f"{base}-{number}"
+        return name
+
+    def _upload_files(self, store: Store, entry: Entry, name: str) -> str:
+        files = entry.manifest.files
+        source = Selected(open_store(entry.path), lambda one: one.key in files, self._gate.check)
+        target = open_store(store.url.child(f"{name}/"), self._environ)
+        with Leftovers(target, self._environ) as leftovers:
+            report = copy_tree(Task(source, target, workers=self._workers, leftovers=leftovers), self._gate)
+        self._gate.check()
+        if not report.complete:
+            return str(report.stopped or f"{report.failed[0][0]}: {report.failed[0][1]}")
+        return _why_not_whole(target, entry.manifest)
+
+    def left(self) -> Sequence[str]:
+        """Paths of whole checkpoints that are not there."""
+        if not self.directory.is_dir() or not self._turn.is_ours:
+            return ()
+        return [str(entry.path) for entry in self._pending()]
+
+    def withdraw_superseded(self, job: str) -> None:
+        """After a good end: this run's exception checkpoints, which are gone here, go there as well. The same
+        command would go on from them instead of beginning anew. Raises StorageError."""
+        if self.lost or not self._turn.is_ours:
+            return
+        store = self._opened()
+        here = {_manifest(entry) for entry in CheckpointStore(self.directory).entries()}
+        for one in remote_checkpoints(store)[0]:
+            ours = one.manifest.job == job and one.manifest.identity == self._identity
+            if ours and one.manifest.cause.kind not in KEPT_KINDS and one.data not in here:
+                withdraw(store, one)
+
+    def close(self) -> None:
+        if self._turn.is_ours:
+            self._turn.release(done=False)
+
+
+def _manifest(entry: Entry) -> bytes:
+    try:
+        return (entry.path / MANIFEST).read_bytes()
+    except OSError:
+        return b""
+
+
+def _why_not_whole(target: Store, manifest: Manifest) -> str:
+    """By sizes; the manifest must not be there before its files are."""
+    there = {entry.key: entry.size for entry in target.list()}
+    wrong = [name for name, record in manifest.files.items() if there.get(name) != record.size]
+    return f"{target.url}: {wrong[0]} is missing or has another size" if wrong else ""

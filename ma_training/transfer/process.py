@@ -1,0 +1,215 @@
+"""The process that copies for a job: apart from training, and from the agent.
+
+Started by its path. Lines of JSON on stdin say what to do, lines of JSON on stdout what came of it:
+
+    {"path", "plan", "do": "prepare"}                    inputs, outputs of earlier runs, the newest checkpoint
+      or "do": "sync", "job", "logs"                     leases taken, then uploads every few seconds
+    {"do": "sync", "job", "logs"}                        after prepare
+    {"do": "flush", "succeeded", "seconds"}              all that is left, once more, within so many seconds
+    ◀ {"say"}, {"event", "data"}, {"done"}, {"error", "hint", "kind"}, {"left": [...]}
+
+At the end of stdin the agent is gone, and so is this process: what was half uploaded is not visible, and the
+next run goes on. Threads that hang in a file system do not keep it.
+"""
+
+import json
+import sys
+
+if __name__ == "__main__":
+    order_line = sys.stdin.readline()
+    sys.path[:] = json.loads(order_line)["path"]  # the launcher's own: nothing of the user's directory
+
+import os
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ma_training.checkpoint import CheckpointError
+from ma_training.storage import BadKey, BadUrl, NoCredentials, NotFound, StorageError
+from ma_training.storage.sync import Claim, Held, Holder, Turn
+from ma_training.transfer.fetching import fetch_newest
+from ma_training.transfer.gate import Gate
+from ma_training.transfer.inputs import bring_input, bring_output
+from ma_training.transfer.leases import Leases
+from ma_training.transfer.plan import TransferPlan
+from ma_training.transfer.telling import Telling
+from ma_training.transfer.uploads import Logs, Uploads, left_out
+
+USAGE = (BadUrl, BadKey, Held, NoCredentials, NotFound)  # wrong input, or to be decided by people
+FIRST_PAUSE, PAUSES = 1.0, 4  # of the last uploads, in seconds; each is twice the one before
+
+
+class Process:
+    """``tell`` writes a line to the agent."""
+
+    def __init__(self, plan: TransferPlan, tell: Callable[..., None]) -> None:
+        self._plan, self._tell = plan, tell
+        self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._gate = Gate()
+        self._uploads: Uploads | None = None
+        self._leases: Leases | None = None
+
+    def give(self, order: dict[str, Any]) -> None:
+        """From any thread."""
+        self._orders.put(order)
+        if order["do"] == "flush":
+            self._gate.close()
+
+    def run(self) -> None:
+        while True:
+            order = self._next()
+            if order["do"] == "prepare":
+                self._prepare()
+                self._tell(done="prepare")
+            elif order["do"] == "sync":
+                self._begin(order)
+                self._tell(done="sync")
+            else:
+                return self._flush(order)
+
+    def _next(self) -> dict[str, Any]:
+        """The next order; until it comes, what has changed is uploaded."""
+        while True:
+            try:
+                return self._orders.get(timeout=self._plan.every if self._uploads else None)
+            except queue.Empty:
+                self._round()
+
+    def _round(self) -> None:
+        assert self._uploads is not None
+        try:
+            self._uploads.round()
+        except InterruptedError:
+            pass  # the end of the job goes first
+
+    # --- before the workers ---
+
+    def _prepare(self) -> None:
+        plan = self._plan
+        self._leases_of("").check()
+        for output in plan.outputs:
+            Path(output.directory).mkdir(parents=True, exist_ok=True)
+            with self._telling(f"bringing {output.url}", Path(output.directory)) as (turn, telling):
+                left = left_out(plan, output.directory)
+                bring_output(output, plan.workers, self._say, telling, turn, left)
+        if plan.checkpoint_url:
+            self._fetch()
+        for wanted in plan.inputs:
+            Path(wanted.directory).mkdir(parents=True, exist_ok=True)
+            with self._telling(f"bringing {wanted.url}", Path(wanted.directory)) as (turn, telling):
+                bring_input(wanted, plan.workers, self._say, telling, turn)
+
+    def _fetch(self) -> None:
+        plan, directory = self._plan, Path(self._plan.checkpoints)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._telling("fetching a checkpoint", directory) as (turn, telling):
+            if turn.wait():
+                with turn:
+                    url, identity = plan.checkpoint_url, plan.identity
+                    fetch_newest(directory, url, identity, plan.workers, self._say, telling)
+
+    def _telling(self, what: str, directory: Path) -> Telling:
+        return Telling(what, Turn(directory, self._say), self._say)
+
+    # --- beside the workers ---
+
+    def _begin(self, order: dict[str, Any]) -> None:
+        logs = Logs(order["job"], order["logs"])
+        self._uploads = Uploads(self._plan, logs, self._gate, self._say, self._emit, os.environ)
+        self._leases = self._leases_of(order["job"])
+        self._leases.take()
+
+    def _leases_of(self, job: str) -> Leases:
+        claim = Claim(job, self._plan.name, self._plan.unique, Holder.of(os.getppid()))
+        return Leases(self._plan.leased, claim, self._lose, os.environ)
+
+    def _lose(self, url: str, why: str) -> None:
+        if self._uploads is not None:
+            self._uploads.lose(url, why)
+
+    # --- after them ---
+
+    def _flush(self, order: dict[str, Any]) -> None:
+        assert self._uploads is not None
+        self._gate.open()
+        worker = threading.Thread(target=self._upload_last, args=(order["succeeded"],), daemon=True)
+        worker.start()
+        worker.join(order["seconds"])
+        left = [] if not worker.is_alive() and self._complete else self._uploads.left()
+        self._tell(left=left)
+        if not worker.is_alive():
+            self._uploads.close()
+            if self._leases is not None:
+                self._leases.close()
+
+    _complete = False
+
+    def _upload_last(self, succeeded: bool) -> None:
+        assert self._uploads is not None
+        for number in range(PAUSES):
+            if self._uploads.round(final=True) and not self._uploads.left():
+                self._complete = True
+                break
+            time.sleep(FIRST_PAUSE * 2**number)
+        if succeeded:
+            try:
+                self._uploads.withdraw_superseded()
+            except (StorageError, CheckpointError) as error:
+                self._say(f"a checkpoint that is superseded stays in storage: {error}")
+
+    # ---
+
+    def _say(self, text: str) -> None:
+        self._tell(say=text)
+
+    def _emit(self, kind: str, **data: Any) -> None:
+        self._tell(event=kind, data=data)
+
+
+def main(first: dict[str, Any]) -> None:
+    lock = threading.Lock()
+
+    def tell(**record: Any) -> None:
+        with lock:
+            sys.stdout.write(json.dumps(record) + "\n")
+            sys.stdout.flush()
+
+    process = Process(TransferPlan.from_record(first["plan"]), tell)
+    process.give(first)
+    threading.Thread(target=_listen, args=(process,), daemon=True).start()
+    try:
+        process.run()
+    except (StorageError, CheckpointError) as error:
+        hint = getattr(error, "hint", "")
+        message = str(error).partition("\n    hint: ")[0]
+        tell(error=message, hint=hint, kind="usage" if isinstance(error, USAGE) else "storage")
+    except OSError as error:
+        tell(error=f"cannot copy: {error}", hint="", kind="storage")
+    except BrokenPipeError:
+        pass
+    _end()
+
+
+def _listen(process: Process) -> None:
+    for line in sys.stdin:
+        process.give(json.loads(line))
+    _end()
+
+
+def _end() -> NoReturn:
+    """Whatever threads are doing: nothing half-written is visible."""
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    os.nice(5)  # the workers come first
+    try:
+        main(json.loads(order_line))
+    except BaseException:  # noqa: BLE001  told to the agent, which reads stderr as well
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
