@@ -117,9 +117,7 @@ def bring_output(
 class _Resuming:
     """Decides about each file in storage, and keeps the journal right."""
 
-    def __init__(
-        self, there: Store, here: Store, journal: Journal, left_out: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, there: Store, here: Store, journal: Journal, left_out: Callable[[str], bool]) -> None:
         self._there, self._here, self._journal, self._left_out = there, here, journal, left_out
         self._known: set[str] = set()  # keys in storage
         self._fetched: dict[str, Entry] = {}
@@ -173,4 +171,6 @@ def _check_apart(output: Output) -> None:
         return
     one, other = (os.path.realpath(path).rstrip("/") + "/" for path in (url.key, output.directory))
     if one.startswith(other) or other.startswith(one):
-        raise BadUrl(f"{output.directory} and {output.url} are inside one another", "name a directory beside it")
+        raise BadUrl(
+            f"{output.directory} and {output.url} are inside one another", "name a directory beside it"
+        )

@@ -187,7 +187,9 @@ class Transfers:
             if self._closed or self._is_over() or process is not self._process:
                 return
             if self._order["do"] == "prepare" or (self._order["do"] == "sync" and "sync" not in self._done):
-                self._error = TransferError(f"what copies files has died: {why}", "start the job again", False)
+                self._error = TransferError(
+                    f"what copies files has died: {why}", "start the job again", False
+                )
                 self._changed.notify_all()
                 return
             self._deaths += 1

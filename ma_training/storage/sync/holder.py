@@ -26,9 +26,7 @@ class Holder:
     def from_record(cls, record: Mapping[str, Any]) -> "Holder":
         """Raises ValueError."""
         try:
-            return cls(
-                str(record["host"]), int(record["pid"]), str(record["space"]), str(record["started"])
-            )
+            return cls(str(record["host"]), int(record["pid"]), str(record["space"]), str(record["started"]))
         except (LookupError, TypeError) as error:
             raise ValueError(f"no holder: {record!r:.100}") from error
 

@@ -19,7 +19,9 @@ class Troubles:
         before = self._now.pop(what, "")
         if why:
             self._now[what] = why
-            return "" if before else f"cannot upload to {what}: {why}; it is tried again, and training goes on"
+            return (
+                "" if before else f"cannot upload to {what}: {why}; it is tried again, and training goes on"
+            )
         return f"uploading to {what} works again" if before else ""
 
     def of(self, what: str) -> str:
