@@ -36,7 +36,7 @@ class Worker:
         return self.log.read_text()
 
     def subject(self) -> Subject:
-        return Subject(self.rank, self.pid, self.stacks, tree_of(self.pid))
+        return Subject(self.rank, self.pid, self.stacks, tuple(tree_of(self.pid)))
 
 
 class Workers:

@@ -5,7 +5,10 @@ import sys
 from collections.abc import Sequence
 
 # Each is a module of its name here, with main(words) -> exit code.
-COMMANDS = ("run", "env", "config", "coordinator", "ckpt", "drill", "dump", "cp", "sync", "ls")
+COMMANDS = (
+    *("run", "env", "config", "coordinator", "ckpt", "drill", "dump", "check"),
+    *("cp", "sync", "ls"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -100,7 +100,7 @@ def _look(workers: Sequence[RunningWorker], native: bool) -> Explanation:
                 one.worker.rank,
                 one.worker.pid,
                 StacksAsked(one.page) if one.page else None,
-                tree_of(one.worker.pid),
+                tuple(tree_of(one.worker.pid)),
             )
             for one in looked
         ]

@@ -21,6 +21,7 @@ commands (a script of such a name is written ./name):
   coordinator           leads a job of several nodes from a machine of its own
   ckpt ls|verify|rm     checkpoints: which there are, whether they are whole, removing them
   dump [RUN | PID]      what each worker of a running job is doing: its stacks, and who holds it up
+  check                 whether a job would run here: disks, limits, network, GPUs, NPUs
   drill                 proves that a script resumes bit for bit, before the long run
   cp, sync, ls          files and directories, from and to object storage
 """

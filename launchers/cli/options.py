@@ -158,6 +158,22 @@ OPTIONS = (
     ),
     Option("rdzv-id", "id of the job; by default its name and the time", text, "ID", group=NODES),
     Option("rdzv-conf", NO_EFFECT + "there is no backend to configure", pairs, "K=V,...", group=NODES),
+    Option(
+        "precheck",
+        "look at this node first: on (before the workers; a fault ends the job with 69), warn (beside "
+        "them), off; auto is on where a platform or scheduler started this, else warn",
+        one_of("auto", "on", "warn", "off"),
+        "WHEN",
+        "auto",
+        group=SURVIVE,
+    ),
+    Option(
+        "precheck-limits",
+        "other thresholds for it, as root=16GB,shm=512MB (launcher check --help)",
+        text,
+        "LIST",
+        group=SURVIVE,
+    ),
     Option("max-restarts", "restarts that the whole job may use", whole(0), "N", 3, group=SURVIVE),
     Option(
         "shutdown-timeout",

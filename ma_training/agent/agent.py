@@ -188,15 +188,16 @@ class Agent:
 
         alone = topology.nnodes == 1
         response = HangResponse(index, self.job.on_hang, alone, self._events, self.say, fail, later)
-        return Watching(self.loop, lambda: self._make_watch(alone), response.on_found)
+        return Watching(self.loop, lambda: self._make_watch(alone), response.on_found, self.say)
 
     def _make_watch(self, alone: bool) -> "Watch":
         """In the watchdog's thread. What it learns in one attempt is known in the next."""
+        from ma_training.watchdog.learning import Learned
         from ma_training.watchdog.rules import Watch
 
-        watch = Watch(self._learned, alone)
-        self._learned = watch.learned
-        return watch
+        if self._learned is None:
+            self._learned = Learned(self.job.timeouts.hang)
+        return Watch(self._learned, alone)
 
     def _poll_keeper(self, attempt: AttemptRun, ranks: Sequence[int], world_size: int) -> None:
         if self._keeper is None or self.attempt is not attempt:

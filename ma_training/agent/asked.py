@@ -16,7 +16,7 @@ MOST = 4 << 20  # bytes that are read of stacks
 
 
 class StacksAsked:
-    """One worker's stacks: by a signal."""
+    """One worker's stacks: by a signal. Its forks answer as well, one at a time: all share one position."""
 
     def __init__(self, page: TelemetryPage) -> None:
         self._page = page
@@ -31,7 +31,9 @@ class StacksAsked:
     def ask(self, pid: int) -> str:
         """Sends the signal; returns why not, where it cannot be answered."""
         number = self._page.slot(Slot.STACKS_FD)
-        if not number or self._page.slot(Slot.PID) != pid or not catches_signal(pid, STACKS_SIGNAL):
+        if not number:
+            return "it does not run under the launcher's bootstrap"
+        if not catches_signal(pid, STACKS_SIGNAL):
             return "it has no handler for the signal"
         if not leads_to_page(Path(f"/proc/{pid}/fd/{number}")):
             return f"the script has closed its descriptor {number}"

@@ -128,7 +128,8 @@ class AttemptRun:
             return
         for failure in failures:
             steps = self._shims[failure.rank].page.read().steps
-            self._fail(replace(failure, steps=steps, logs=self._streams[failure.rank].logs))
+            note = failure.note.replace("hangs:", f"hangs after {steps} steps:", 1) if steps else failure.note
+            self._fail(replace(failure, note=note, steps=steps, logs=self._streams[failure.rank].logs))
 
     def kill(self) -> None:
         self._do(self.group.kill(time.monotonic()))

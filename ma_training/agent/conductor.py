@@ -76,7 +76,7 @@ class OneNode:
     def _announce(self, agent: "Agent", outcome: AttemptOutcome, decision: Restart) -> None:
         failure = outcome.first_failure
         assert failure is not None
-        after = f" after {outcome.steps} steps" if outcome.steps else ""
+        after = f" after {outcome.steps} steps" if outcome.steps and not failure.hang else ""
         wait = f" in {format_duration(decision.delay)}" if decision.delay else ""
         count = f"{decision.number} of {agent.job.max_restarts}" if not failure.port_taken else "not counted"
         agent.say(f"rank {failure.rank} {failure.describe()}{after}; restarting all workers{wait} ({count})")

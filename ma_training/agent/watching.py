@@ -8,9 +8,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ma_training.devices import open_devices
 from ma_training.watchdog.findings import Finding, Hang
 
 from .loop import Loop
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # the thread imports them when workers have started: 20 ms th
     from ma_training.watchdog.stacks import Subject
 
 EVERY = 1.0  # seconds between two looks
+RECORDER_WITHIN = 1.0  # seconds that workers have to tell of their collectives
 ENDS_WITHIN = 5.0  # seconds that the end waits for the thread
 
 
@@ -37,8 +39,15 @@ class Found:
 class Watching:
     """Of one attempt; ``tell`` is called in the agent's loop."""
 
-    def __init__(self, loop: Loop, make_watch: "Callable[[], Watch]", tell: Callable[[Found], None]) -> None:
-        self._loop, self._make_watch, self._tell = loop, make_watch, tell
+    def __init__(
+        self,
+        loop: Loop,
+        make_watch: "Callable[[], Watch]",
+        tell: Callable[[Found], None],
+        say: Callable[[str], None],
+    ) -> None:
+        """``make_watch`` and ``say`` are called in the watchdog's own thread."""
+        self._loop, self._make_watch, self._tell, self._say = loop, make_watch, tell, say
         self._workers: dict[int, tuple[int, TelemetryPage]] = {}
         self._ended: tuple[int, ...] = ()
         self._changed = True
@@ -85,15 +94,24 @@ class Watching:
         if self._stop.wait(EVERY):
             return
         self._watch = self._make_watch()
+        self._devices = open_devices(self._say)
         while not self._stop.is_set():
             self._look()
             self._stop.wait(EVERY)
+        self._devices.close()
         if self._collector is not None:
             self._collector.close()
 
     def _look(self) -> None:
+        from ma_training.watchdog.evidence import DeviceEvidence
+
         collector = self._collect_from()
-        self._report(self._watch.observe(collector.read(time.monotonic())))
+        evidence = collector.read(time.monotonic())
+        devices = tuple(
+            DeviceEvidence(one.index, one.kind, one.utilisation, one.memory, one.power, one.link_packets)
+            for one in self._devices.readings()
+        )
+        self._report(self._watch.observe(replace(evidence, devices=devices)))
         due = self._watch.stacks_due
         if due is not None and time.monotonic() >= due and not self._stop.is_set():
             from ma_training.watchdog.stacks import take
@@ -117,7 +135,7 @@ class Watching:
     def _subjects(self, collector: "Collector") -> "list[Subject]":
         from ma_training.watchdog.stacks import Subject
 
-        from .stacks_asked import StacksAsked
+        from .asked import StacksAsked
 
         with self._lock:
             workers = list(self._workers.items())
@@ -134,9 +152,15 @@ class Watching:
 
     def _explained(self, hang: Hang) -> Found:
         from ma_training.watchdog.culprit import explain
+        from ma_training.watchdog.flight_recorder import gather
         from ma_training.watchdog.stacks import take
+
+        from .asked import RecordAsked
 
         assert self._collector is not None
         samples = take(self._subjects(self._collector))
+        with self._lock:
+            asked = {rank: (pid, RecordAsked(page)) for rank, (pid, page) in self._workers.items()}
+        recorder = gather(asked, RECORDER_WITHIN)
         since = {sample.rank: time.monotonic() - hang.since for sample in samples}
-        return Found(hang, explain(samples, None, since, self._ended), samples)
+        return Found(hang, explain(samples, recorder, since, self._ended), samples)

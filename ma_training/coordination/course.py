@@ -233,7 +233,7 @@ class Course:
         self.gathering.delay(now + decision.delay)
         wait = f" in {format_duration(decision.delay)}" if decision.delay else ""
         budget = self._roster.terms.max_restarts if self._roster.terms else 0
-        after = f" after {plan.steps} steps" if plan.steps else ""
+        after = f" after {plan.steps} steps" if plan.steps and not (root and root.hang) else ""
         return self._note(f"{what}{after}; restarting all workers{wait} ({decision.number} of {budget})")
 
     # --- the next attempt ---

@@ -39,3 +39,17 @@ def count_gpus(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")
 def count_npus(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> int:
     """Ascend NPUs: /dev/davinci0, /dev/davinci1, ..."""
     return _visible(_nodes(r"davinci\d+", dev), environ.get("ASCEND_RT_VISIBLE_DEVICES"), lambda entry: False)
+
+
+def has_gpus(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> bool:
+    """Whether NVIDIA's driver or its tool is here, however many GPUs are left of those it had."""
+    return (dev / "nvidiactl").exists() or bool(_nodes(r"nvidia\d+", dev)) or _tool("nvidia-smi", environ)
+
+
+def has_npus(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> bool:
+    return (dev / "davinci_manager").exists() or bool(_nodes(r"davinci\d+", dev)) or _tool("npu-smi", environ)
+
+
+def _tool(name: str, environ: Mapping[str, str]) -> bool:
+    directories = environ.get("PATH", os.defpath).split(os.pathsep)
+    return any(os.access(f"{directory}/{name}", os.X_OK) for directory in directories if directory)

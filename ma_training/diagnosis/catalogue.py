@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 KINDS = ("code", "data", "environment", "resources", "hardware", "network", "outside")
-_PATTERNS = ("exception", "message", "traceback", "log")
+_PATTERNS = ("exception", "message", "traceback", "log", "hang")
 _CONDITIONS = (*_PATTERNS, "status", "oom")
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 
@@ -24,6 +24,7 @@ class Evidence:
     traceback: str = ""
     log: str = ""  # the last lines
     oom: bool = False
+    hang: str = ""  # kind of the watchdog's explanation, where it ended the attempt
 
 
 @dataclass(frozen=True, slots=True)

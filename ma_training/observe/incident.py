@@ -90,6 +90,7 @@ def build_incident(job: JobSpec, run: RunDirectory, record: AttemptRecord, decis
         traceback="\n".join(traceback),
         log="\n".join(log),
         oom=failure.oom,
+        hang=failure.hang_kind,
     )
     return Incident(
         job=run.job_id,

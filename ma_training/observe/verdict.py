@@ -44,7 +44,7 @@ def verdict(result: Result, run: RunDirectory, job: JobSpec, incident: Incident 
 def _explain(incident: Incident, reason: str, cwd: str) -> list[str]:
     failure = incident.failure
     pid = f", pid {failure.pid}" if failure.pid else ""
-    step = f" after {failure.steps} steps" if failure.steps else ""
+    step = f" after {failure.steps} steps" if failure.steps and not failure.hang else ""
     lines = _field("what", f"rank {failure.rank} ({incident.node}{pid}) {failure.describe()}{step}", most=3)
     quoted = list(incident.traceback) or list(incident.stacks[1:]) or list(incident.log_tail)
     lines += [f"           | {line}" for line in _most_telling(quoted, cwd)]

@@ -38,9 +38,9 @@ class CheckpointUpload:
 
     @property
     def command(self) -> str:
-        return "\n".join(
-            f"launcher sync {path} {self.url.rstrip('/')}/{Path(path).name}" for path in self.left()
-        )
+        """To do by hand what is left."""
+        below = self.url.rstrip("/")
+        return "\n".join(f"launcher sync {path} {below}/{Path(path).name}" for path in self.left())
 
     def round(self, final: bool = False) -> str:
         """Uploads what is not there. Returns why that failed, or ''."""

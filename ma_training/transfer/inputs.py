@@ -171,6 +171,5 @@ def _check_apart(output: Output) -> None:
         return
     one, other = (os.path.realpath(path).rstrip("/") + "/" for path in (url.key, output.directory))
     if one.startswith(other) or other.startswith(one):
-        raise BadUrl(
-            f"{output.directory} and {output.url} are inside one another", "name a directory beside it"
-        )
+        text = f"{output.directory} and {output.url} are inside one another"
+        raise BadUrl(text, "name a directory beside it")

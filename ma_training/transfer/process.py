@@ -2,10 +2,10 @@
 
 Started by its path. Lines of JSON on stdin say what to do, lines of JSON on stdout what came of it:
 
-    {"path", "plan", "do": "prepare"}                    inputs, outputs of earlier runs, the newest checkpoint
-      or "do": "sync", "job", "logs"                     leases taken, then uploads every few seconds
-    {"do": "sync", "job", "logs"}                        after prepare
-    {"do": "flush", "succeeded", "seconds"}              all that is left, once more, within so many seconds
+    {"path", "plan", "do": "prepare"}           inputs, outputs of earlier runs, the newest checkpoint
+      or "do": "sync", "job", "logs"            leases taken, then uploads every few seconds
+    {"do": "sync", "job", "logs"}               after prepare
+    {"do": "flush", "succeeded", "seconds"}     all that is left, once more, within so many seconds
     ◀ {"say"}, {"event", "data"}, {"done"}, {"error", "hint", "kind"}, {"left": [...]}
 
 At the end of stdin the agent is gone, and so is this process: what was half uploaded is not visible, and the

@@ -4,6 +4,7 @@ other processes that wait for the same."""
 import io
 from collections.abc import Callable
 from types import TracebackType
+from typing import TextIO, cast
 
 from ma_training.storage import Progress
 from ma_training.storage.sync import Turn
@@ -14,7 +15,7 @@ class Telling:
 
     def __init__(self, what: str, turn: Turn, say: Callable[[str], None]) -> None:
         self._turn = turn
-        self._progress = Progress(what, _Lines(say))
+        self._progress = Progress(what, cast(TextIO, _Lines(say)))
 
     def expect(self, files: int, size: int) -> None:
         self._progress.expect(files, size)

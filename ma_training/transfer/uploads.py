@@ -68,9 +68,9 @@ class Uploads:
             )
             self._all.append(self._checkpoints)
         if plan.log_url:
-            for below, directory in logs.directories.items():
+            for below, folder in logs.directories.items():
                 url = "/".join(filter(None, (plan.log_url.rstrip("/"), logs.job, below)))
-                self._all.append(TreeUpload(Path(directory), url, LOGS, plan.workers, gate, environ))
+                self._all.append(TreeUpload(Path(folder), url, LOGS, plan.workers, gate, environ))
         rule = Rule(quiet=plan.every)
         for output in plan.outputs:
             inside = left_out(plan, output.directory)
@@ -87,7 +87,8 @@ class Uploads:
     def round(self, final: bool = False) -> bool:
         """One after the other; one that fails does not keep the next from its turn. Says whether all went
         well. Raises InterruptedError where something is more urgent."""
-        return all([self._one(one, final) for one in self._all])
+        went_well = [self._one(one, final) for one in self._all]
+        return all(went_well)
 
     def _one(self, one: Upload, final: bool) -> bool:
         why = one.round(final)

@@ -92,7 +92,8 @@ class _Rank:
     def _logged(self) -> int:
         """Bytes that have been written to its logs, also where they were rotated meanwhile."""
         now = log_position(self._watched.pid, self._outputs)
-        self._log_before += max(0, self._log - now)
+        if now < self._log:  # cut, and written to since
+            self._log_before += self._log
         self._log = now
         return self._log_before + now
 

@@ -19,10 +19,15 @@ from .grouping import Group, group, spell_ranks
 from .occupation import Activity, activity_of
 from .samples import Sample
 
+KINDS = (
+    *("stopped", "kernel", "mute", "gil", "exit", "loader", "log writer", "write", "read", "lock", "sleep"),
+    *("own", "busy", "ended", "mismatch", "skipped", "meeting", "elsewhere"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Of one node. ``kind`` is what the catalogue knows causes and remedies of (its condition ``hang``)."""
+    """Of one node. ``kind``, one of KINDS, is the catalogue's condition ``hang``; '' where all get on."""
 
     sentence: str
     culprits: tuple[int, ...] = ()

@@ -33,7 +33,7 @@ class Hang:
     since: float  # when the last progress was made, seconds of the monotonic clock
     limit: float  # seconds
     evidence: tuple[str, ...]  # in words: of the missing progress first, then what confirmed it
-    waiting_only: bool = False  # all ranks of this node wait for peers: of several nodes, ask the others
+    waiting_only: bool = False  # all of this node's ranks wait for peers, for all that is known (`nodes`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,10 @@ class Call:
 
 def parse(text: str) -> dict[str, tuple[Call, ...]]:
     """Calls by process group, in order. Raises ValueError where ``text`` is not what torch writes."""
-    record = json.loads(text)
+    try:
+        record = json.loads(text)
+    except RecursionError:
+        raise ValueError("an object with a list of entries is expected, not a tower of brackets") from None
     entries = record.get("entries", []) if isinstance(record, dict) else None
     if not isinstance(entries, list):
         raise ValueError("an object with a list of entries is expected")

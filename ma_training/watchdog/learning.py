@@ -23,25 +23,24 @@ class Durations:
     count: int = 0
     longest: float = 0.0
     second: float = 0.0
-    typical: float = 0.0  # a running mean
+    typical: float = 0.0  # a running mean of what was seen
 
-    def add(self, seconds: float) -> None:
-        self.count += 1
+    def add(self, seconds: float, times: int) -> None:
+        """``times`` steps in ``seconds`` altogether, of which one may have taken most of the time."""
+        mean = seconds / times
+        usual = self.typical if self.count else mean
+        self._note(max(mean, seconds - (times - 1) * usual))
+        if times > 1:
+            self._note(mean)
+        self.count += times
+        weight = 1.0 if self.count == times else min(max(times / self.count, 0.02), 0.1)
+        self.typical += weight * (mean - self.typical)
+
+    def _note(self, seconds: float) -> None:
         if seconds > self.longest:
             self.longest, self.second = seconds, self.longest
         elif seconds > self.second:
             self.second = seconds
-        weight = max(1.0 / self.count, 0.02)
-        self.typical += weight * (seconds - self.typical)
-
-    def add_many(self, seconds: float, times: int) -> None:
-        """``times`` steps in ``seconds`` altogether, of which one may have taken most of the time."""
-        mean = seconds / times
-        usual = self.typical if self.count else mean
-        self.add(max(mean, seconds - (times - 1) * usual))
-        if times > 1:
-            self.add(mean)
-            self.count += times - 2
 
 
 class Learned:
@@ -53,7 +52,7 @@ class Learned:
     def add(self, phase: str, seconds: float, times: int = 1) -> None:
         """``times`` marks of progress, the last of them ``seconds`` after the one before the first."""
         if seconds >= 0 and times > 0 and phase != UNKNOWN:
-            self._phases.setdefault(phase, Durations()).add_many(seconds, times)
+            self._phases.setdefault(phase, Durations()).add(seconds, times)
 
     def usual_longest(self, phase: str) -> float | None:
         """Seconds; None: not enough is known."""

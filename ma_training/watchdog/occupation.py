@@ -24,6 +24,8 @@ class Activity:
     more: str = ""  # in brackets
     cause: str = ""  # for the catalogue
 
+    running: bool = False  # of one that may wait: it computes, or spins
+
     @property
     def waits(self) -> bool:
         return self.kind in ("collective", "meeting")
@@ -36,6 +38,8 @@ class Activity:
         """What follows "rank 2", or with ``count`` > 1 "ranks 1, 2"."""
         at = f" at {self.where}" if self.where else ""
         more = f" ({self.more})" if self.more else ""
+        if self.may_wait and self.running:
+            return f"{'are' if count > 1 else 'is'} in {self.what}{at}{more}"
         if self.waits or self.may_wait:
             return f"{'wait' if count > 1 else 'waits'} in {self.what}{at}{more}"
         if self.kind == "mute":
@@ -64,7 +68,7 @@ def activity_of(sample: Sample) -> Activity:
     if in_loader(frames):
         return _loading(sample, where)
     if called := may_wait(frames):
-        return Activity("maybe", called, where)
+        return Activity("maybe", called, where, running=sample.state == "R")
     return _own(sample, where)
 
 

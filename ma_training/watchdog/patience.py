@@ -4,6 +4,7 @@
     it is elsewhere in each sample, or no one can look
       and it is busy                                     without end
     a debugger has it                                    without end
+    it is elsewhere in each sample, and nothing moves    NOTHING_KNOWN
     stopped by a signal, while others are not            CONFIRM
     nothing known, and devices at rest (unknown.py)      none
     in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
@@ -59,7 +60,7 @@ class Surroundings:
 class Standing:
     """How a rank stands. It hangs when it has stood so for as long as it may."""
 
-    kind: str  # "moves", "stopped", "waits", "still", "spins", "calls", "unseen"
+    kind: str  # "moves", "stopped", "waits", "still", "spins", "calls", "polls", "rests", "unseen"
     stood: float  # seconds
     patience: float  # seconds
     words: str
@@ -79,12 +80,14 @@ def standing(activity: Activity, place: Place, around: Surroundings) -> Standing
     if not place.visible(now):
         return _unseen(activity, around)
     if not place.still():
-        return Standing("moves", 0.0, inf, f"was last seen {place}")
+        return _moving(activity, place, around)
     stood = now - place.since
     if place.debugged:
         return Standing("moves", 0.0, inf, "is at a debugger's prompt")
     if place.collective:
         patience = CONFIRM if around.known else FIRST_COLLECTIVE
+        if not around.known:  # who sleeps in it came there before anyone looked
+            stood = max(stood, now - activity.flat_since)
         patience = max(patience, _signs(activity, around, collective=True))
         return Standing("waits", stood, patience, f"waits in {place.collective}, {place}")
     return _at_one_place(activity, place, around, stood)
@@ -105,6 +108,14 @@ def _at_one_place(activity: Activity, place: Place, around: Surroundings, stood:
         patience = max(CONFIRM if around.known else long_call, signs)
         return Standing("spins", stood, patience, f"holds the GIL {place} all the time, busy")
     return Standing("calls", stood, max(long_call, signs), f"is busy in one call {place}")
+
+
+def _moving(activity: Activity, place: Place, around: Surroundings) -> Standing:
+    flat = around.now - activity.flat_since
+    if place.debugged or flat < NOTHING_KNOWN:
+        return Standing("moves", 0.0, inf, f"was last seen {place}")
+    patience = max(NOTHING_KNOWN, _signs(activity, around))
+    return Standing("polls", flat, patience, f"goes in circles, last seen {place}: {_FLAT}")
 
 
 def _unseen(activity: Activity, around: Surroundings) -> Standing:

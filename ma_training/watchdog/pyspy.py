@@ -62,7 +62,7 @@ def _frame(record: Any) -> Frame:
 
 def reason(text: str) -> str:
     """The gist of what py-spy says when it fails."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.partition("Stack backtrace:")[0].splitlines() if line.strip()]
     causes = [line for line in lines if line[0].isdigit() and ":" in line and "::" not in line]
     if any("Operation not permitted" in line or "Permission denied" in line for line in lines):
         return "it may not look (ptrace is not permitted)"

@@ -52,16 +52,17 @@ def decode(lines: Iterable[str]) -> Iterator[Entry]:
 
     Raises RecordingError, naming the line.
     """
-    number = 0
+    begun = False
     for number, line in enumerate(lines, 1):
         if not line.endswith("\n"):
             break
         data = _parse(number, line)
-        if number == 1:
-            _check_header(data)
-        else:
+        if begun:
             yield _entry(number, data)
-    if number == 0:
+        else:
+            _check_header(data)
+            begun = True
+    if not begun:
         raise RecordingError("a recording without a header: it is empty")
 
 

@@ -1,5 +1,6 @@
 """Stacks as text for people, and as JSON. Pure."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,10 +8,11 @@ from .culprit import Explanation
 from .evidence import Frame
 from .grouping import Group, spell_ranks
 from .samples import Sample, Thread
-from .waiting import is_users
+from .waiting import in_users_code
 
 VERSION = 1
 INDENT = "    "
+_INSTALLED = re.compile(r"^.*/((site|dist)-packages|lib/python\d[\d.]*)/")
 
 
 def as_text(explanation: Explanation) -> str:
@@ -34,6 +36,8 @@ def _group(group: Group) -> list[str]:
         lines.append(f"{INDENT}thread{f' {thread.name}' if thread.name else ''}:")
         lines += _frames(thread.frames, 2 * INDENT)
     for child in first.children:
+        if not in_users_code(child.main.frames):
+            continue  # idle, or a helper of multiprocessing's
         lines.append(f"{INDENT}process {child.pid}:")
         lines += _frames(child.main.frames, 2 * INDENT)
     return lines
@@ -42,16 +46,26 @@ def _group(group: Group) -> list[str]:
 def _others(sample: Sample) -> Iterable[Thread]:
     """Threads in the user's code, or with the GIL."""
     for thread in sample.threads:
-        if not thread.main and (any(map(is_users, thread.frames)) or thread.owns_gil):
+        if not thread.main and (in_users_code(thread.frames) or thread.owns_gil):
             yield thread
 
 
 def _frames(frames: Iterable[Frame], indent: str) -> list[str]:
     return [
-        f"{indent}{frame.function} ({frame.file}{f':{frame.line}' if frame.line else ''})"
+        f"{indent}{frame.function} ({short(frame.file)}{f':{frame.line}' if frame.line else ''})"
         for frame in frames
         if not frame.file.startswith("<frozen importlib")
     ]
+
+
+def short(file: str) -> str:
+    """
+    >>> short("/venv/lib/python3.11/site-packages/torch/_tensor.py"), short("/usr/lib/python3.11/queue.py")
+    ('torch/_tensor.py', 'queue.py')
+    >>> short("/home/me/train.py")
+    '/home/me/train.py'
+    """
+    return _INSTALLED.sub("", file)
 
 
 def as_record(explanation: Explanation) -> dict[str, Any]:

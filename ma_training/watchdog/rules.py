@@ -200,7 +200,7 @@ class Watch:
         phase, idle, limit = self._worst()
         words = [f"{_ranks([number])} {one.words}" for number, one in standings.items()]
         since = min(self._progress[number].at for number in standings)
-        waiting = all(one.kind == "waits" for one in standings.values())
+        waiting = all(one.kind in ("waits", "unseen", "rests") for one in standings.values())
         culprits = _culprits(standings)
         evidence = (self._why(phase, idle, limit), *words)
         return Hang(self._suspects, culprits, phase, since, limit, evidence, waiting)
@@ -216,7 +216,7 @@ class Watch:
         return f"no progress for {idle:.1f} s in phase {phase}; its limit is {limit:.1f} s, as {reason}"
 
     def _interval(self, now: float) -> float:
-        """Seconds until the next sample: it is decisive when all have stood for nearly as long as they may."""
+        """Seconds until the next sample. It is decisive when all have stood nearly as long as they may."""
         left = [one.patience - one.stood for one in self._standings(now).values()]
         remaining = max(left, default=0.0)
         settling = all(place.samples > 1 for place in self._places.values())

@@ -5,13 +5,14 @@ First py-spy reads them from outside, in parallel. Whom it cannot read is asked 
 then that is the answer. Nothing here waits for longer than the deadline.
 """
 
+import itertools
 import os
 import select
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from . import faulthandler_text, pyspy
 from .asking import Asked, Silence, ask_all
@@ -23,6 +24,8 @@ TIMEOUT = 2.0  # seconds for all of it
 MOST_CHILDREN = 32  # processes of a rank, besides the worker, that are looked at
 AT_ONCE = 16  # py-spies
 _SPIES_SHARE = 0.6  # of the time; what is left is for asking
+
+Found: TypeAlias = tuple[Thread, ...] | str  # threads, or why there are none
 
 
 class StacksAsked(Asked, Protocol):
@@ -39,7 +42,7 @@ class Subject:
     rank: int
     pid: int
     asked: StacksAsked | None = None
-    children: Sequence[int] = ()
+    children: tuple[int, ...] = ()
 
 
 def take(
@@ -57,8 +60,9 @@ def take(
     pids = [pid for subject in subjects for pid in _pids(subject)]
     spied = _spy(program, pids, native, started + timeout * _SPIES_SHARE) if program else {}
     mute = [subject for subject in subjects if isinstance(spied.get(subject.pid, "not found"), str)]
-    answers = _ask(mute, started + timeout)
-    return tuple(_sample(subject, spied, answers.get(subject.pid), bool(program)) for subject in subjects)
+    answers = _ask({subject.pid: subject.asked for subject in mute}, started + timeout)
+    answers |= _ask_children(subjects, spied, started + timeout)
+    return tuple(_sample(subject, spied, answers, bool(program)) for subject in subjects)
 
 
 def _pids(subject: Subject) -> list[int]:
@@ -67,26 +71,25 @@ def _pids(subject: Subject) -> list[int]:
 
 def _sample(
     subject: Subject,
-    spied: dict[int, tuple[Thread, ...] | str],
-    answer: tuple[Thread, ...] | str | None,
+    spied: Mapping[int, Found],
+    answers: Mapping[int, Found],
     looked: bool,
 ) -> Sample:
-    found = spied.get(subject.pid, "")
-    sample = Sample(
-        subject.rank, subject.pid, state=main_state(subject.pid), waits_for=waits_for(subject.pid)
-    )
-    children = tuple(
-        Sample(subject.rank, pid, threads, PY_SPY, "", main_state(pid), waits_for(pid))
-        for pid in _pids(subject)[1:]
-        if isinstance(threads := spied.get(pid, ""), tuple) and threads
-    )
-    sample = replace(sample, children=children)
+    one, *others = (_one(subject.rank, pid, spied, answers, looked) for pid in _pids(subject))
+    return replace(one, children=tuple(child for child in others if child.threads))
+
+
+def _one(
+    rank: int, pid: int, spied: Mapping[int, Found], answers: Mapping[int, Found], looked: bool
+) -> Sample:
+    found, answer = spied.get(pid, ""), answers.get(pid, "")
+    sample = Sample(rank, pid, state=main_state(pid), waits_for=waits_for(pid))
     if isinstance(found, tuple):
         return replace(sample, threads=found, method=PY_SPY)
     if isinstance(answer, tuple):
         return replace(sample, threads=answer, method=FAULTHANDLER)
-    why = [f"py-spy: {found}" if looked else "py-spy is not installed", answer or ""]
-    problem = problem_of(subject.pid, sample.state)
+    why = [f"py-spy: {found}" if looked else "py-spy is not installed", answer]
+    problem = problem_of(pid, sample.state)
     return replace(sample, problem=problem or f"cannot be looked at ({'; '.join(filter(None, why))})")
 
 
@@ -105,7 +108,7 @@ class _Spy:
         )
         self.pidfd = os.pidfd_open(self.process.pid)
 
-    def result(self) -> tuple[Thread, ...] | str:
+    def result(self) -> Found:
         """Threads, or why there are none. Kills it where it has not ended."""
         try:
             if self.process.poll() is None:
@@ -133,10 +136,8 @@ def _text(descriptor: int) -> str:
     return os.pread(descriptor, size, 0).decode(errors="replace")
 
 
-def _spy(
-    program: str, pids: Iterable[int], native: bool, deadline: float
-) -> dict[int, tuple[Thread, ...] | str]:
-    results: dict[int, tuple[Thread, ...] | str] = {}
+def _spy(program: str, pids: Iterable[int], native: bool, deadline: float) -> dict[int, Found]:
+    results: dict[int, Found] = {}
     waiting = list(pids)[::-1]
     running: dict[int, _Spy] = {}
     poller = select.poll()
@@ -162,16 +163,29 @@ def _spy(
 # --- from inside ---
 
 
-def _ask(subjects: Sequence[Subject], deadline: float) -> dict[int, tuple[Thread, ...] | str]:
-    """Threads, or why there are none, by pid."""
-    asked = {subject.pid: subject.asked for subject in subjects if subject.asked is not None}
-    results: dict[int, tuple[Thread, ...] | str] = {
-        subject.pid: "it cannot be asked" for subject in subjects if subject.asked is None
-    }
-    for pid, answer in ask_all(asked, deadline).items():
+def _ask(asked: Mapping[int, StacksAsked | None], deadline: float) -> dict[int, Found]:
+    """``asked``: whom, by pid."""
+    able = {pid: one for pid, one in asked.items() if one is not None}
+    results: dict[int, Found] = dict.fromkeys(asked, "it cannot be asked")
+    for pid, answer in ask_all(able, deadline).items():
         if isinstance(answer, Silence):
             results[pid] = answer.why
         else:
-            threads = faulthandler_text.parse(answer, asked[pid].main_thread)
+            threads = faulthandler_text.parse(answer, able[pid].main_thread)
             results[pid] = threads or "it printed no stack"
+    return results
+
+
+def _ask_children(
+    subjects: Sequence[Subject], spied: Mapping[int, Found], deadline: float
+) -> dict[int, Found]:
+    """Forks of a worker print where it does: one of each worker at a time."""
+    mute = {
+        subject: [pid for pid in _pids(subject)[1:] if isinstance(spied.get(pid, ""), str)]
+        for subject in subjects
+        if subject.asked
+    }
+    results: dict[int, Found] = {}
+    for turn in itertools.zip_longest(*([(pid, subject) for pid in pids] for subject, pids in mute.items())):
+        results |= _ask({pid: subject.asked for pid, subject in filter(None, turn)}, deadline)
     return results

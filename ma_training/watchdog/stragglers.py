@@ -10,7 +10,6 @@ Where ranks spin while they wait, and read a result at each step, none of them s
 """
 
 from collections.abc import Mapping
-from statistics import median
 
 from .evidence import Evidence, RankEvidence
 from .figures import (
@@ -27,6 +26,7 @@ from .figures import (
 )
 from .findings import Straggler
 from .learning import TRAIN
+from .middle import median
 from .progress import phase_of
 
 
@@ -36,14 +36,14 @@ class Stragglers:
     def __init__(self) -> None:
         self._window: _Window | None = None
         self._sections = _Sections()
-        self._rows: dict[tuple[int, str], int] = {}  # windows in a row that speak for a change
+        self._rows: dict[tuple[int, str], list[float]] = {}  # factors in a row that speak for a change
         self._slow: set[tuple[int, str]] = set()
 
     def observe(self, evidence: Evidence) -> list[Straggler]:
         found: list[Straggler] = []
         for section, factors in self._sections.update(evidence):
             found += self._judge(section, factors)
-        if any(phase_of(rank) != TRAIN or not rank.steps for rank in evidence.ranks):
+        if not _all_train(evidence):
             self._window = None  # an evaluation in between would be counted as one rank's slowness
         elif self._window is None or self._window.ranks != {rank.rank for rank in evidence.ranks}:
             self._window = _Window(evidence)
@@ -60,12 +60,16 @@ class Stragglers:
             key = rank, phase
             slow = key in self._slow
             speaks = factor < SLOW_NO_MORE if slow else factor >= SLOW
-            self._rows[key] = self._rows.get(key, 0) + 1 if speaks else 0
-            if self._rows[key] >= WINDOWS:
-                self._rows[key] = 0
+            row = self._rows[key] = [*self._rows.get(key, ()), factor] if speaks else []
+            if len(row) == WINDOWS:
+                self._rows[key] = []
                 self._slow ^= {key}
-                found.append(Straggler(rank, factor, phase, over=slow))
+                found.append(Straggler(rank, median(row), phase, over=slow))
         return found
+
+
+def _all_train(evidence: Evidence) -> bool:
+    return len(evidence.ranks) > 1 and all(rank.steps and phase_of(rank) == TRAIN for rank in evidence.ranks)
 
 
 class _Window:

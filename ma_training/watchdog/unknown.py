@@ -12,7 +12,6 @@ with `--on-hang warn`.
 
 from collections import deque
 from math import inf
-from statistics import median, pvariance
 
 from .evidence import DeviceEvidence, Evidence
 from .figures import (
@@ -31,6 +30,7 @@ from .figures import (
     NPU_ROUND,
     NPU_ROUNDS,
 )
+from .middle import median, variance
 
 
 class Utilisation:
@@ -75,7 +75,7 @@ def _worth(seen: deque[tuple[float, float]]) -> float:
     middle = median(values)
     if middle < DEVICE_IDLE:
         return 0.0
-    return DEVICE_STEADY if middle >= DEVICE_FULL and pvariance(values) < DEVICE_VARIANCE else inf
+    return DEVICE_STEADY if middle >= DEVICE_FULL and variance(values) < DEVICE_VARIANCE else inf
 
 
 class GuideRule:

@@ -19,7 +19,14 @@ FOREVER = 1e6
 KIND = sys.argv[1]
 STEP = int(sys.argv[2]) if len(sys.argv) > 2 else 150
 RANK, WORLD = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-HANGS = os.environ["LAUNCHER_WORKER_ATTEMPT"] == "0"
+HANGS = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+
+
+def begins():
+    """For whoever measures how soon it is noticed."""
+    if path := os.environ.get("ZOO_BEGAN"):
+        with open(path, "w") as file:
+            file.write(str(time.monotonic()))
 
 
 def sleep():
@@ -36,7 +43,10 @@ def stopped():
 
 
 def gil():
-    ctypes.PyDLL(None).sleep(int(FOREVER))  # a PyDLL keeps the lock that all Python code needs
+    mutex = ctypes.create_string_buffer(64)
+    library = ctypes.PyDLL(None)  # it keeps the lock that all Python code needs
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
 
 
 def lock():
@@ -83,6 +93,7 @@ class Samples(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         if KIND == "loader" and HANGS and RANK == 1 and index == STEP:
+            begins()
             time.sleep(FOREVER)
         return torch.ones(4)
 
@@ -90,9 +101,15 @@ class Samples(torch.utils.data.Dataset):
 def train(steps):
     model = torch.nn.Linear(4, 4)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    state = None
+    if os.environ.get("ZOO_STATE"):
+        from ma_training.state import TrainingState
+
+        state = TrainingState(model=model, optimizer=optimizer)
     batches = iter(torch.utils.data.DataLoader(Samples(), batch_size=1, num_workers=int(KIND == "loader")))
     for step in range(steps):
         if HANGS and step == STEP and RANK == 1 and KIND in AT_A_STEP:
+            begins()
             AT_A_STEP[KIND]()
         loss = model(next(batches)).sum()
         loss.backward()
@@ -100,6 +117,8 @@ def train(steps):
             dist.all_reduce(parameter.grad)
         optimizer.step()
         optimizer.zero_grad()
+        if state:
+            state.commit()
         time.sleep(0.02)
 
 
@@ -111,13 +130,15 @@ AT_A_STEP = {
 
 def main():
     if KIND == "before_init" and HANGS and RANK == 1:
+        begins()
         pipe()  # never comes to init_process_group, where the others wait
     dist.init_process_group("gloo")
     if KIND == "atexit" and HANGS and RANK == 1:
-        atexit.register(sleep)
+        atexit.register(lambda: (begins(), sleep()))
     uneven = KIND == "uneven" and HANGS and RANK != 1
     train(STEP + 20 + uneven)
     if KIND == "uneven" and HANGS and RANK == 1:
+        begins()
         pipe()  # its batches are used up; it waits for something else
     if KIND != "atexit":
         dist.barrier()

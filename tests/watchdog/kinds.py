@@ -360,6 +360,7 @@ SHAPES = {
     "SIGSTOP": hang(forever("forward:20", states="TTTT")),
     "read on a dead pipe": hang(forever("read:22", "load:10")),
     "busy loop": hang(forever("spin:5", cpu=1.0, gil=0.97, states="RSS")),
+    "polls for ever": hang(Do(FOREVER, 0.02, stacks=(at("poll:5"), at("poll:6"), at("sleep:7", "poll:6")))),
     "blocked log writer": hang(forever("write:9", "print_loss:60")),
     "blackhole": hang(forever("all_reduce:2500", collective="all_reduce", network=400.0), everyone),
     "one rank skips a collective": skipped,
@@ -390,7 +391,7 @@ HANGS: dict[str, Maker] = {name: _shape(name) for name in SHAPES} | {
     "barrier before init": lambda run: world(run.several(), _before_init(run)),
     "hang in atexit": lambda run: world(run, _atexit(run)),
 }
-NOTHING_KNOWN = ("barrier before init", "hang in atexit")
+NOTHING_KNOWN = ("barrier before init", "hang in atexit", "polls for ever")
 
 
 def hung_at(made: World) -> float:

@@ -210,7 +210,7 @@ def watch(
     unseen: bool = False,
     throttled: Callable[[float], float] = lambda time: 0.0,
 ) -> Seen:
-    """Observes once a second, with the jitter of a loaded machine, and samples stacks when they are wanted."""
+    """Observes each second, with a loaded machine's jitter, and samples stacks when they are wanted."""
     rng, seen = world.rng, Seen()
     watcher = watch or Watch()
     base = rng.uniform(1e3, 1e6)  # the monotonic clock's

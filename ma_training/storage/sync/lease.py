@@ -165,10 +165,10 @@ class Lease:
         age, gone = self._age(), self._is_gone(record)
         if may_take(record, self._claim, age, gone):
             return
-        left = max(float(record.get("ttl_s", TTL)) - age, 0.0)
+        left = format_duration(max(float(record.get("ttl_s", TTL)) - age, 0.0))
         raise Held(
             f"{self._store.url} is in use by {self._described(record)}, renewed "
-            f"{format_duration(max(age, 0.0))} ago; it expires {format_duration(left)} from now unless renewed",
+            f"{format_duration(max(age, 0.0))} ago; it expires in {left} unless it is renewed again",
             "give this job another output path, or end the other one first",
         )
 

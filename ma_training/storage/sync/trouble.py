@@ -19,9 +19,9 @@ class Troubles:
         before = self._now.pop(what, "")
         if why:
             self._now[what] = why
-            return (
-                "" if before else f"cannot upload to {what}: {why}; it is tried again, and training goes on"
-            )
+            first, hint, rest = why.partition("\n")
+            text = f"cannot upload to {what}: {first}; it is tried again, and training goes on{hint}{rest}"
+            return "" if before else text
         return f"uploading to {what} works again" if before else ""
 
     def of(self, what: str) -> str:

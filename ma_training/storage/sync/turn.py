@@ -74,10 +74,7 @@ class Turn:
         with told("write", self._path):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             other = self._read()
-            if other is None:
-                taken = self._create()
-            else:
-                taken = self._is_stale(other) and self._take_over()
+            taken = self._create() if other is None else self._is_stale(other) and self._take_over()
         if taken:
             self._lost = False
             self._thread = threading.Thread(target=self._keep, name="turn", daemon=True)
