@@ -26,6 +26,7 @@ from .cluster import cluster_of, key_of
 from .command import resolve_command
 from .errors import UsageError
 from .settings import Settings, resolve
+from .transfer_options import transfers_of
 
 
 def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
@@ -50,15 +51,17 @@ def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> in
         starting.arguments,
     )
     framework = Torch(job.command, job.cwd, options, os.environ)
+    transfers = transfers_of(settings, job, environment, placement)
     if settings["dry-run"]:
         from .plan import plan_json
 
-        sys.stdout.write(plan_json(job, framework, job.job_id or make_job_id(job.name, time.time())))
+        job_id = job.job_id or make_job_id(job.name, time.time())
+        sys.stdout.write(plan_json(job, framework, job_id, transfers.to_record() if transfers else None))
         return 0
     from .job_run import run_job
 
     key = key_of(settings, job.job_id or job.name)
-    return run_job(job, framework, placement, key, [*placement.notes, *presets.warnings(script)])
+    return run_job(job, framework, placement, key, [*placement.notes, *presets.warnings(script)], transfers)
 
 
 def script_of(settings: Settings) -> Script:

@@ -52,11 +52,13 @@ class Process:
         self._gate = Gate()
         self._uploads: Uploads | None = None
         self._leases: Leases | None = None
+        self._flushing = False
 
     def give(self, order: dict[str, Any]) -> None:
         """From any thread."""
         self._orders.put(order)
-        if order["do"] == "flush":
+        if order["do"] == "flush" and not self._flushing:
+            self._flushing = True
             self._gate.close()
 
     def run(self) -> None:
@@ -138,13 +140,22 @@ class Process:
         self._gate.open()
         worker = threading.Thread(target=self._upload_last, args=(order["succeeded"],), daemon=True)
         worker.start()
-        worker.join(order["seconds"])
+        self._wait(worker, order["seconds"])
         left = [] if not worker.is_alive() and self._complete else self._uploads.left()
         self._tell(left=left)
         if not worker.is_alive():
             self._uploads.close()
             if self._leases is not None:
                 self._leases.close()
+
+    def _wait(self, worker: threading.Thread, seconds: float | None) -> None:
+        """``seconds`` may become fewer meanwhile: a signal has come."""
+        until = _until(seconds)
+        while worker.is_alive() and time.monotonic() < until:
+            try:
+                until = min(until, _until(self._orders.get(timeout=0.1)["seconds"]))
+            except queue.Empty:
+                continue
 
     _complete = False
 
@@ -168,6 +179,10 @@ class Process:
 
     def _emit(self, kind: str, **data: Any) -> None:
         self._tell(event=kind, data=data)
+
+
+def _until(seconds: float | None) -> float:
+    return float("inf") if seconds is None else time.monotonic() + seconds
 
 
 def main(first: dict[str, Any]) -> None:

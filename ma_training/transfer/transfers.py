@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,8 @@ class Transfers:
         self._deaths = 0
         self._closed = False
 
-    @property
-    def pids(self) -> list[int]:
+    def pids_of(self) -> list[int]:
+        """Of the process that copies."""
         process = self._process
         return [process.pid] if process and process.returncode is None else []
 
@@ -218,8 +217,3 @@ def _words(directory: str, url: str, command: str, paths: Sequence[str]) -> str:
     more = [f"    and {len(paths) - NAMED} more"] if len(paths) > NAMED else []
     by_hand = [f"    by hand: {line}" for line in command.splitlines()]
     return "\n".join([f"NOT uploaded from {directory} to {url}:", *named, *more, *by_hand])
-
-
-def deadline(seconds: float | None) -> float:
-    """Of the monotonic clock."""
-    return time.monotonic() + seconds if seconds is not None else float("inf")
