@@ -9,7 +9,7 @@ from ma_training.agent.agent import Agent
 from ma_training.job import ExitCode, JobSpec, RunDirectory
 from ma_training.transfer import TransferError, TransferPlan, Transfers
 
-from .errors import UsageError
+from .errors import NotReady, UsageError
 
 if TYPE_CHECKING:
     from ma_training.coordination.node import Node
@@ -18,14 +18,6 @@ LAST_WORDS = 5.0  # seconds
 LEAST = 5.0  # seconds for the last uploads where workers have used up the grace
 MARGIN = 5.0  # seconds more until the copier is given up itself
 SLICE = 0.2
-
-
-class NotReady(Exception):
-    """What the job needs could not be brought."""
-
-    def __init__(self, why: str, exit_code: int) -> None:
-        super().__init__(why)
-        self.exit_code = exit_code
 
 
 class Copying:

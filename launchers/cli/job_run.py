@@ -31,8 +31,7 @@ from ma_training.observe.incident import Incident, build_incident
 from ma_training.observe.verdict import verdict
 
 from .cluster import Key, NotJoined
-from .copying import Copying, NotReady
-from .errors import UsageError
+from .errors import NotReady, UsageError
 from .plan import plan_json
 from .speaker import Speaker
 from .transfer_options import checkpoints_of
@@ -40,6 +39,8 @@ from .transfer_options import checkpoints_of
 if TYPE_CHECKING:
     from ma_training.coordination.node import Node
     from ma_training.transfer import TransferPlan
+
+    from .copying import Copying
 
 LAST_WORDS = 5.0  # seconds that the end waits for messages to other nodes
 WRITTEN_AT_END = 10.0  # seconds that the end waits for a slow file system
@@ -56,7 +57,7 @@ def run_job(
 ) -> int:
     """``key``: of the conversation with other nodes, where there are any. ``plan``: what is copied."""
     speaker = Speaker()
-    copying = Copying(job, plan, speaker.say) if plan else None
+    copying = _copying(job, plan, speaker) if plan else None
     try:
         for text in notes:
             speaker.say(text)
@@ -78,6 +79,12 @@ def run_job(
         if copying:
             copying.close()
         speaker.close(SAID_AT_END)
+
+
+def _copying(job: JobSpec, plan: "TransferPlan", speaker: Speaker) -> "Copying":
+    from .copying import Copying  # its imports take 10 ms
+
+    return Copying(job, plan, speaker.say)
 
 
 def _begin(job: JobSpec, key: Key, speaker: Speaker) -> tuple[RunDirectory, "Node | None"]:
@@ -114,7 +121,7 @@ class _JobRun:
         run: RunDirectory,
         node: "Node | None",
         speaker: Speaker,
-        copying: Copying | None = None,
+        copying: "Copying | None" = None,
     ) -> None:
         self._job, self._framework, self._placement, self._run = job, framework, placement, run
         self._node = node
@@ -241,7 +248,7 @@ class _JobRun:
         self._say(f"{run.job_id}: {where}{workers}; everything about this run is in {path}")
 
 
-def _state_plan(job: JobSpec, copying: Copying | None) -> StatePlan:
+def _state_plan(job: JobSpec, copying: "Copying | None") -> StatePlan:
     checkpoints = checkpoints_of(job)
     identity = copying.plan.identity if copying else ""
     return StatePlan(job.snapshot, checkpoints, identity or identity_of(job.name, checkpoints))

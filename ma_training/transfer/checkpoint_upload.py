@@ -7,7 +7,7 @@ from pathlib import Path
 from ma_training.checkpoint import CheckpointError, CheckpointStore, Entry, Manifest, hold
 from ma_training.checkpoint.manifest import MANIFEST
 from ma_training.storage import Leftovers, StorageError, Store, Task, copy_tree, open_store
-from ma_training.storage.sync import Selected, Turn
+from ma_training.storage.sync import FOLDER, Selected, Turn
 
 from .gate import Gate
 from .remote_checkpoints import remote_checkpoints, withdraw
@@ -31,7 +31,7 @@ class CheckpointUpload:
         self.directory, self.url = directory, url
         self._identity, self._workers, self._gate = identity, workers, gate
         self._uploaded, self._environ = uploaded, environ
-        self._turn = Turn(directory, lambda text: None)
+        self._turn = Turn(directory, lambda text: None, directory / FOLDER)
         self._store: Store | None = None
         self._there: dict[bytes, str] = {}  # manifests in storage → names
         self.lost = ""

@@ -25,11 +25,10 @@ from ma_training.storage import (
     room_at,
 )
 from ma_training.storage.stable import hash_beginning
-from ma_training.storage.sync import FOLDER, Resume, Selected, Turn, resume
+from ma_training.storage.sync import LEASE, Resume, Selected, Turn, is_ours, resume
 from ma_training.storage.transfer import are_alike
 
 from .plan import Input, Output
-from .tree_upload import is_ours
 
 
 def bring_input(
@@ -48,7 +47,7 @@ def bring_input(
         directory = Path(wanted.directory)
         url = Url.parse(wanted.url)
         what = resolve(url, Url.parse(f"{directory}/"), True, environ)
-        with Journal(directory / FOLDER / "journal.jsonl") as journal:
+        with Journal(turn.folder / "journal.jsonl") as journal:
             task = Task(what.source, what.target, journal, workers=workers, check=_room_check(directory))
             if isinstance(what, File):
                 _bring_file(what, task, watching)
@@ -125,7 +124,12 @@ class _Resuming:
         self.kept: list[str] = []
 
     def is_wanted(self, entry: Entry) -> bool:
-        if is_ours(entry.key) or self._left_out(entry.key) or entry.is_directory:
+        if (
+            entry.key.startswith(LEASE)
+            or is_ours(entry.key)
+            or self._left_out(entry.key)
+            or entry.is_directory
+        ):
             return False
         if entry.key not in self._decided:  # a copy lists twice: to measure, and to copy
             self._decided[entry.key] = self._decide(entry)

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 
 from ma_training.checkpoint import CheckpointError
 from ma_training.storage import BadKey, BadUrl, NoCredentials, NotFound, StorageError
-from ma_training.storage.sync import Claim, Held, Holder, Turn
+from ma_training.storage.sync import FOLDER, Claim, Held, Holder, Turn
 from ma_training.transfer.fetching import fetch_newest
 from ma_training.transfer.gate import Gate
 from ma_training.transfer.inputs import bring_input, bring_output
@@ -108,14 +108,14 @@ class Process:
     def _fetch(self) -> None:
         plan, directory = self._plan, Path(self._plan.checkpoints)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._telling("fetching a checkpoint", directory) as (turn, telling):
+        with self._telling("fetching a checkpoint", directory, directory / FOLDER) as (turn, telling):
             if turn.wait():
                 with turn:
                     url, identity = plan.checkpoint_url, plan.identity
                     fetch_newest(directory, url, identity, plan.workers, self._say, telling)
 
-    def _telling(self, what: str, directory: Path) -> Telling:
-        return Telling(what, Turn(directory, self._say), self._say)
+    def _telling(self, what: str, directory: Path, folder: Path | None = None) -> Telling:
+        return Telling(what, Turn(directory, self._say, folder), self._say)
 
     # --- beside the workers ---
 

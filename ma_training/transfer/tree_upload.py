@@ -17,7 +17,7 @@ from ma_training.storage import (
     journal_path,
     open_store,
 )
-from ma_training.storage.sync import FOLDER, LEASE, Rule, Selected, Turn, Watch
+from ma_training.storage.sync import Rule, Selected, Turn, Watch, is_ours
 
 from .gate import Gate
 
@@ -35,16 +35,24 @@ class TreeUpload:
         gate: Gate,
         environ: Mapping[str, str] = os.environ,
         left_out: Callable[[str], bool] = lambda key: False,
+        turn: Turn | None = None,
     ) -> None:
         self.directory, self.url = directory, url
         self._workers, self._gate, self._environ, self._left_out = workers, gate, environ, left_out
         self._watch = Watch(rule)
-        self._turn = Turn(directory, lambda text: None)
+        self._own_turn = turn
         self._journal: Journal | None = None
         self._leftovers: Leftovers | None = None
         self._target: Store | None = None
         self._begun: dict[str, str] = {}  # stamps of what this round uploads
         self.lost = ""  # why nothing more is to be written there
+
+    @property
+    def turn(self) -> Turn:
+        """The directory is there."""
+        if self._own_turn is None:
+            self._own_turn = Turn(self.directory, lambda text: None)
+        return self._own_turn
 
     @property
     def command(self) -> str:
@@ -58,7 +66,7 @@ class TreeUpload:
         if self.lost or not self.directory.is_dir():
             return self.lost
         try:
-            if not self._turn.take():
+            if not self.turn.take():
                 return ""  # another node's
             return self._why(copy_tree(self._task(final), self._gate))
         except StorageError as error:
@@ -115,7 +123,7 @@ class TreeUpload:
 
     def left(self) -> Sequence[str]:
         """Paths of what is here and not there, as it is now."""
-        if not self.directory.is_dir() or not self._turn.is_ours:
+        if not self.directory.is_dir() or not self.turn.is_ours:
             return ()
         found = (entry for entry in self._source().list() if not self._left_out(entry.key))
         return [
@@ -125,13 +133,8 @@ class TreeUpload:
         ]
 
     def close(self) -> None:
-        if self._turn.is_ours:
-            self._turn.release(done=False)
+        if self._own_turn is not None and self._own_turn.is_ours:
+            self._own_turn.release(done=False)
         for one in (self._journal, self._leftovers):
             if one is not None:
                 one.close()
-
-
-def is_ours(key: str) -> bool:
-    """Not the user's: what locks leave in a directory, or in storage."""
-    return key.startswith((f"{FOLDER}/", LEASE))

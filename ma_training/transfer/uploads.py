@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ma_training.storage.sync import Rule, Troubles
+from ma_training.storage.sync import FOLDER, Rule, Troubles, Turn
 
 from .checkpoint_upload import CheckpointUpload
 from .gate import Gate
@@ -69,8 +69,9 @@ class Uploads:
             self._all.append(self._checkpoints)
         if plan.log_url:
             for below, folder in logs.directories.items():
+                turn = Turn(Path(folder), lambda text: None, Path(folder) / FOLDER)
                 url = "/".join(filter(None, (plan.log_url.rstrip("/"), logs.job, below)))
-                self._all.append(TreeUpload(Path(folder), url, LOGS, plan.workers, gate, environ))
+                self._all.append(TreeUpload(Path(folder), url, LOGS, plan.workers, gate, environ, turn=turn))
         rule = Rule(quiet=plan.every)
         for output in plan.outputs:
             inside = left_out(plan, output.directory)

@@ -10,7 +10,7 @@ from .plan import Rule, Watch
 from .resuming import Resume, resume
 from .selected import Selected
 from .trouble import Troubles
-from .turn import FOLDER, Turn, TurnLost
+from .turn import FOLDER, Turn, TurnLost, folder_of, is_ours
 
 __all__ = [
     "FOLDER",
@@ -27,5 +27,7 @@ __all__ = [
     "Turn",
     "TurnLost",
     "Watch",
+    "folder_of",
+    "is_ours",
     "resume",
 ]

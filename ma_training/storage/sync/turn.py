@@ -1,8 +1,12 @@
 """One process at a time works on a directory, which may be on a disk that several machines share.
 
-    DIR/.ma-training/turn.json   who has the turn: {"token", "holder", "beat", "progress"}, written anew each
-                                 second; gone when it is over
-    DIR/.ma-training/done.json   {"token"} of the last turn whose work was completed
+    turn.json   who has the turn: {"token", "holder", "beat", "progress"}, written anew each second; gone
+                when it is over
+    done.json   {"token"} of the last turn whose work was completed
+
+They lie in ``.NAME.ma-training`` beside the directory NAME: scripts take each directory in a data set for a
+class, and each file for a sample. Where that cannot be, as for what is mounted at NAME, in
+``NAME/.ma-training``.
 
 A turn whose process is dead is taken over: at once where that can be seen (one machine), else when it has
 shown no sign of life for 15 s of the waiting one's own clock. Two who take over at the same time write one
@@ -31,18 +35,37 @@ SAY_EVERY = 30.0
 
 
 class TurnLost(StorageError):
-    pass
+    """The work is another process's now."""
+
+
+def folder_of(directory: Path) -> Path:
+    """Where the files lie that are kept about ``directory``, which exists."""
+    parent = directory.parent
+    inside = directory.lstat().st_dev != parent.stat().st_dev or not os.access(parent, os.W_OK)
+    return directory / FOLDER if inside else parent / f".{directory.name}{FOLDER}"
+
+
+def is_ours(key: str) -> bool:
+    """Not the user's: what is kept about a directory."""
+    return any(part.endswith(FOLDER) and part.startswith(".") for part in key.split("/"))
 
 
 class Turn:
     """``say`` is told what is waited for. Times in seconds."""
 
     def __init__(
-        self, directory: Path, say: Callable[[str], None], stale: float = STALE, settle: float = SETTLE
+        self,
+        directory: Path,
+        say: Callable[[str], None],
+        folder: Path | None = None,
+        stale: float = STALE,
+        settle: float = SETTLE,
     ) -> None:
+        """``folder``: where its files are to lie, if not beside the directory."""
         self._directory, self._say = directory, say
         self._stale, self._settle = stale, settle
-        self._path, self._done = directory / FOLDER / "turn.json", directory / FOLDER / "done.json"
+        self.folder = folder or folder_of(directory)
+        self._path, self._done = self.folder / "turn.json", self.folder / "done.json"
         self._token = secrets.token_hex(8)
         self._holder = Holder.of(os.getpid()).to_record()
         self._progress = ""
