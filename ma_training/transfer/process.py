@@ -37,7 +37,7 @@ from ma_training.transfer.inputs import bring_input, bring_output
 from ma_training.transfer.leases import Leases
 from ma_training.transfer.plan import TransferPlan
 from ma_training.transfer.telling import Telling
-from ma_training.transfer.uploads import Logs, Uploads, left_out
+from ma_training.transfer.uploads import Left, Logs, Uploads, left_out
 
 USAGE = (BadUrl, BadKey, Held, NoCredentials, NotFound)  # wrong input, or to be decided by people
 FIRST_PAUSE, PAUSES = 1.0, 4  # of the last uploads, in seconds; each is twice the one before
@@ -53,6 +53,7 @@ class Process:
         self._uploads: Uploads | None = None
         self._leases: Leases | None = None
         self._flushing = False
+        self._left: list[Left] = []
 
     def give(self, order: dict[str, Any]) -> None:
         """From any thread."""
@@ -141,12 +142,7 @@ class Process:
         worker = threading.Thread(target=self._upload_last, args=(order["succeeded"],), daemon=True)
         worker.start()
         self._wait(worker, order["seconds"])
-        left = [] if not worker.is_alive() and self._complete else self._uploads.left()
-        self._tell(left=left)
-        if not worker.is_alive():
-            self._uploads.close()
-            if self._leases is not None:
-                self._leases.close()
+        self._tell(left=self._uploads.left() if worker.is_alive() else self._left)
 
     def _wait(self, worker: threading.Thread, seconds: float | None) -> None:
         """``seconds`` may become fewer meanwhile: a signal has come."""
@@ -157,13 +153,13 @@ class Process:
             except queue.Empty:
                 continue
 
-    _complete = False
-
     def _upload_last(self, succeeded: bool) -> None:
+        """What is told to be left ends the process, so all else is done before."""
         assert self._uploads is not None
         for number in range(PAUSES):
-            if self._uploads.round(final=True) and not self._uploads.left():
-                self._complete = True
+            well = self._uploads.round(final=True)
+            self._left = self._uploads.left()
+            if well and not self._left:
                 break
             time.sleep(FIRST_PAUSE * 2**number)
         if succeeded:
@@ -171,6 +167,9 @@ class Process:
                 self._uploads.withdraw_superseded()
             except (StorageError, CheckpointError) as error:
                 self._say(f"a checkpoint that is superseded stays in storage: {error}")
+        self._uploads.close()
+        if self._leases is not None:
+            self._leases.close()
 
     # ---
 

@@ -15,6 +15,9 @@ from .tree_upload import TreeUpload
 LOGS = Rule(quiet=2.0, patience=5.0)
 
 
+Left = tuple[str, str, str, Sequence[str]]  # directory, URL, commands, paths
+
+
 class Upload(Protocol):
     """One place here, and where it goes."""
 
@@ -102,8 +105,8 @@ class Uploads:
             self._emit("upload.failing" if why else "upload.recovered", url=one.url, error=why or None)
         return not why
 
-    def left(self) -> list[tuple[str, str, str, Sequence[str]]]:
-        """(directory, URL, commands, paths) of each that has something left."""
+    def left(self) -> list[Left]:
+        """Of each that has something left."""
         found = ((one, one.left()) for one in self._all)
         return [(str(one.directory), one.url, one.command, paths) for one, paths in found if paths]
 
