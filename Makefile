@@ -2,7 +2,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help demo test lint unit test-nodes test-container bench-launch bench-platforms bench-coordination bench-snapshot soak clean
+.PHONY: help demo test lint unit test-nodes test-container test-storage bench-launch bench-platforms bench-coordination bench-snapshot soak clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -30,6 +30,11 @@ test-container:  ## training state in real containers with little memory (podman
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m pytest -n 2 -m container
 
+test-storage:  ## object storage against a real server, Ceph's RGW (root installs it; 2-3 min)
+	@tools/venv.sh $(VENV) requirements/test.txt
+	@tools/rgw.sh
+	@$(PY) -m pytest -m storage tests/storage
+
 bench-platforms:  ## how long it takes to find out where a job runs (2 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
 	@$(PY) -m benchmarks.platforms
@@ -48,7 +53,7 @@ bench-snapshot:  ## what a copy of the state at each step costs, and what it sav
 
 soak:  ## the long forms of the randomised tests (~30 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
-	@SOAK=1 $(PY) -m pytest tests/unit tests/simulation tests/integration/test_state_survives.py tests/integration/test_snapshot_kill.py
+	@SOAK=1 $(PY) -m pytest tests/unit tests/simulation tests/integration/test_state_survives.py tests/integration/test_snapshot_kill.py tests/integration/test_storage_kill.py
 
 clean:  ## remove the environments and caches (not runs/)
 	rm -rf .venv* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -65,7 +65,17 @@ def test_files_are_small() -> None:
 def test_exports_exist() -> None:
     import importlib
 
-    for name in ("job", "events", "devices", "snapshot", "diagnosis", "checkpoint", "data", "state", "storage"):
+    for name in (
+        "job",
+        "events",
+        "devices",
+        "snapshot",
+        "diagnosis",
+        "checkpoint",
+        "data",
+        "state",
+        "storage",
+    ):
         package = importlib.import_module(f"ma_training.{name}")
         assert len(set(package.__all__)) == len(package.__all__)
         assert all(hasattr(package, export) for export in package.__all__)

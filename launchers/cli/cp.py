@@ -67,6 +67,7 @@ def _cp(words: Words) -> int:
 
 def _copy(source: Url, target: Url, words: Words) -> Report:
     environ, skipped = words.environ(), list[tuple[str, str]]()
+    workers = words.number("--workers", 16)
     what = resolve(source, target, "--drop-last-dir" in words.flags, environ)
     if source.is_local and isinstance(what, Tree):
         watched = open_store(source.directory, environ, skipped=lambda *pair: skipped.append(pair))
@@ -79,13 +80,13 @@ def _copy(source: Url, target: Url, words: Words) -> Report:
             what.source,
             what.target,
             everything=True,
-            workers=words.number("--workers", 16),
+            workers=workers,
             check=room_check(target),
             leftovers=leftovers,
             within=what.within,
         )
         report = copy_tree(task, progress) if isinstance(what, Tree) else _copy_file(what, task, progress)
-    report.skipped += skipped[:20]
+    report.skipped += list(dict.fromkeys(skipped))[:20]
     return report
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ma_training.job import format_duration, format_size
-from ma_training.storage import FULL, BadUrl, NoCredentials, Report, StorageError, Url, check_room, room_at
+from ma_training.storage import FULL, BadUrl, Report, StorageError, Url, check_room, give_back_memory, room_at
 
 from .errors import UsageError, nearest
 
@@ -73,12 +73,11 @@ def two_places(command: str, words: Words) -> tuple[Url, Url]:
 
 def guarded(command: str, action: Callable[[], int]) -> int:
     """Its exit code: 1 where storage failed, 64 where what was asked makes no sense, 130 for Ctrl-C."""
+    give_back_memory()
     try:
         return action()
     except BadUrl as error:
         raise UsageError(f"launcher {command}: {error.message}", error.hint) from None
-    except NoCredentials as error:
-        return complain(str(error))
     except StorageError as error:
         return complain(str(error))
     except KeyboardInterrupt:
@@ -91,10 +90,10 @@ def complain(text: str) -> int:
     return 1
 
 
-def room_check(target: Url) -> Callable[[int, int], None] | None:
+def room_check(target: Url) -> Callable[[int, int], None]:
     """Before the first byte: whether it fits, and a warning where the disk gets too full."""
     if not target.is_local:
-        return None
+        return lambda size, files: None
     path = Path(target.key)
 
     def check(size: int, files: int) -> None:

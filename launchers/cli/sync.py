@@ -55,6 +55,7 @@ def main(words: Sequence[str]) -> int:
 def _sync(words: Words) -> int:
     source, target = two_places("sync", words)
     environ, as_json = words.environ(), "--json" in words.flags
+    workers = words.number("--workers", 16)
     what = resolve(source.directory, target, True, environ)
     if not isinstance(what, Tree):
         raise UsageError(f"launcher sync takes directories, and {source} is a file", "use launcher cp")
@@ -67,7 +68,7 @@ def _sync(words: Words) -> int:
             what.target,
             journal=journal,
             delete="--delete" in words.flags,
-            workers=words.number("--workers", 16),
+            workers=workers,
             check=room_check(target),
             leftovers=leftovers,
             within=what.within,

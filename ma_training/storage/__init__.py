@@ -6,6 +6,7 @@ bucket is opened, and none of its types leaves this package.
 
 from .archives import is_archive, unpack
 from .credentials import Credentials
+from .crew import give_back_memory
 from .endpoints import Endpoint, find_endpoint, is_obs_host, worker_variables
 from .engine import Task, Watching, copy_file, copy_tree, planned
 from .errors import (
@@ -82,6 +83,7 @@ __all__ = [
     "copy_file",
     "copy_tree",
     "find_endpoint",
+    "give_back_memory",
     "is_archive",
     "is_obs_host",
     "journal_path",

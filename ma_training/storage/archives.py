@@ -106,6 +106,18 @@ def _tar(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
             else:
                 kind = "a link" if member.islnk() or member.issym() else "a device"
                 raise BadKey(f"{archive}: {member.name!r} is {kind}: nothing is unpacked")
+        _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """tarfile takes an archive that is cut between two members for a whole one."""
+    file = tar.fileobj
+    assert file is not None  # it was opened by name
+    file.seek(tar.offset)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it ends before its end")
+    while file.read(_PIECE):
+        pass  # of a compressed one: its checksum is at the end
 
 
 def _zip(archive: Path, making: Path) -> Iterator[tuple[str, IO[bytes] | None]]:

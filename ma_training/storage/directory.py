@@ -188,7 +188,7 @@ class DirectoryStore:
 
     def _make_safe(self, folder: Path) -> None:
         """Makes ``folder``; raises BadKey where links on the way to it lead out of the root."""
-        if folder in self._safe:
+        if folder in self._safe and folder.is_dir():  # it may have been removed since
             return
         if not folder.resolve().is_relative_to(self._root.resolve()):
             raise BadKey(f"{folder} leads out of {self._root} by a symbolic link: nothing is written there")

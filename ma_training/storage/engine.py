@@ -79,20 +79,15 @@ def copy_file(source: Store, entry: Entry, target: Store, key: str, task: Task, 
         task.check(entry.size, 1)
     watching.expect(1, entry.size)
     crew = Crew(task.workers)
-    begun = task.leftovers.add if task.leftovers else _nobody_notes
     try:
         with told("copy", source.url.child(entry.key).key):
-            copy_one(source, target, entry, key, crew.run, watching.moved, begun, task.within)
+            copy_one(source, target, entry, key, crew.run, watching.moved, task.leftovers, task.within)
         watching.finished(key)
     except BaseException:
         crew.stop()
         raise
     finally:
         crew.close()
-
-
-def _nobody_notes(key: str, upload: str) -> None:
-    pass
 
 
 def copy_tree(task: Task, watching: Watching | None = None) -> Report:
@@ -192,9 +187,8 @@ class _Copying:
             self._report.count(kept=1)
             self._note(entry.key, record)
             return
-        begun = self._task.leftovers.add if self._task.leftovers else _nobody_notes
-        run, within = self._crew.run, self._task.within
-        record = copy_one(source, target, entry, entry.key, run, self._moved, begun, within)
+        run, notes, within = self._crew.run, self._task.leftovers, self._task.within
+        record = copy_one(source, target, entry, entry.key, run, self._moved, notes, within)
         self._report.count(files=1)
         self._note(entry.key, record)
 

@@ -1,5 +1,6 @@
 """What is known of each host that this process talks to: its retry budget, and how far its clock is off."""
 
+import os
 import random
 import threading
 import time
@@ -38,6 +39,16 @@ class Host:
 
 _hosts: dict[str, Host] = {}
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Locks may have been held by threads that a child has not."""
+    global _lock
+    _lock = threading.Lock()
+    _hosts.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def host_of(name: str) -> Host:

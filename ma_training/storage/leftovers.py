@@ -2,7 +2,8 @@
 
 A server keeps the parts of an upload for ever, and charges for them, while nobody sees them. Others' uploads
 to the same place are not touched: which they are only their own notes say. A note is locked by its process,
-so one that can be locked is of a process that is gone.
+so one that can be locked is of a process that is gone. Killed between asking for an upload and noting its id,
+the upload of that very key, begun within two minutes of the asking, is taken to be ours.
 """
 
 import fcntl
@@ -10,7 +11,8 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .errors import StorageError
@@ -18,6 +20,8 @@ from .journal import journal_path
 from .local_errors import told
 from .opening import open_store
 from .store import Store, Unfinished
+
+NEAR = 120 * 10**9  # ns between our clock and the server's, and a slow answer
 
 
 class Leftovers:
@@ -29,6 +33,7 @@ class Leftovers:
         self._path = self._folder / f"{secrets.token_hex(8)}.uploads"
         self._fd = -1
         self._lock = threading.Lock()
+        self._open_ones: set[str] = set()
 
     def abort(self) -> int:
         """Aborts what killed processes have left; returns how many uploads that were."""
@@ -41,8 +46,7 @@ class Leftovers:
         fd = os.open(note, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lines = note.read_text().splitlines()
-            aborted = sum(_abort_line(line, bucket) for line in lines)
+            aborted = sum(_abort(found, bucket) for found in _begun(note.read_text(), bucket))
             note.unlink()
         except (BlockingIOError, FileNotFoundError, StorageError):
             return 0  # it runs; or another was faster; or the next one tries again
@@ -50,14 +54,28 @@ class Leftovers:
             os.close(fd)
         return aborted
 
+    def intend(self, key: str) -> None:
+        """Before the upload is begun, when it has no id yet."""
+        self._note(key, "")
+
     def add(self, key: str, upload: str) -> None:
-        """Notes it, before its first part is written."""
+        """Before its first part is written."""
+        self._note(key, upload)
+
+    def _note(self, key: str, upload: str) -> None:
         if self._target.url.is_local:
             return
         with self._lock:
             self._open()
-            line = json.dumps([self._target.url.key + key, upload])
+            if upload:
+                self._open_ones.add(upload)
+            line = json.dumps([self._target.url.key + key, upload, time.time_ns()])
             os.write(self._fd, line.encode() + b"\n")
+
+    def done(self, upload: str) -> None:
+        """It was completed or aborted."""
+        with self._lock:
+            self._open_ones.discard(upload)
 
     def _open(self) -> None:
         if self._fd < 0:
@@ -68,9 +86,10 @@ class Leftovers:
                 fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def close(self) -> None:
-        """Ours have all been completed or aborted."""
+        """The note stays where an upload was neither completed nor aborted."""
         if self._fd >= 0:
-            self._path.unlink(missing_ok=True)
+            if not self._open_ones:
+                self._path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
 
@@ -81,10 +100,25 @@ class Leftovers:
         self.close()
 
 
-def _abort_line(line: str, bucket: Store) -> int:
-    try:
-        key, upload = json.loads(line)
-    except ValueError:
-        return 0  # cut by the kill
-    bucket.abort(Unfinished(str(key), str(upload), 0))
+def _begun(text: str, bucket: Store) -> Iterator[Unfinished]:
+    """Those that have an id, and those of whose beginning the id never came to be noted."""
+    intended: dict[str, int] = {}
+    for line in text.splitlines():
+        try:
+            key, upload, at = json.loads(line)
+        except ValueError:
+            continue  # cut by the kill
+        if upload:
+            intended.pop(key, None)
+            yield Unfinished(str(key), str(upload), int(at))
+        else:
+            intended[str(key)] = int(at)
+    for key, at in intended.items():
+        for found in bucket.unfinished(key):
+            if found.key == key and abs(found.started_ns - at) < NEAR:
+                yield found
+
+
+def _abort(found: Unfinished, bucket: Store) -> int:
+    bucket.abort(found)
     return 1

@@ -27,8 +27,14 @@ class ObjectStore:
         self.url = url.directory
         self.endpoint = endpoint
         self._bucket, self._prefix = url.bucket, self.url.key
-        self._client = client_for(url.scheme, url.bucket, endpoint, credentials)
+        self._credentials = credentials
         self._calls = Calls(endpoint)
+        assert self._client  # credentials are looked for now, and not when a request fails
+
+    @property
+    def _client(self) -> Any:
+        """Of this process: connections of a parent are not to be used by its children."""
+        return client_for(self.url.scheme, self._bucket, self.endpoint, self._credentials)
 
     # --- finding ---
 

@@ -18,7 +18,11 @@ class Calls:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.tries = endpoint.tries
-        self.host: Host = host_of(endpoint.host)
+        self._name = endpoint.host
+
+    @property
+    def host(self) -> Host:
+        return host_of(self._name)
 
     def do(self, what: str, request: Callable[[], Result]) -> Result:
         """Raises a StorageError; ``what`` is for its text: "read obs://b/k"."""

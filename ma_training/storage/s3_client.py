@@ -45,14 +45,23 @@ _clients: dict[Any, Any] = {}
 _lock = threading.Lock()
 
 
+def _after_fork() -> None:
+    """A child makes connections of its own; a lock may have been held by a thread that it has not."""
+    global _lock
+    _lock = threading.Lock()
+    _clients.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def client_for(scheme: str, bucket: str, endpoint: Endpoint, credentials: Credentials | None) -> Any:
     """A client, shared by all stores of this process that want the same. Raises NoCredentials."""
     secret = (credentials.access_key, credentials.secret_key, credentials.token) if credentials else None
-    # Connections do not outlive a fork: a child makes its own.
-    key = (os.getpid(), scheme, without_bucket(endpoint.url, bucket), endpoint, secret)
+    key = (scheme, without_bucket(endpoint.url, bucket), endpoint, secret)
     with _lock:
         if key not in _clients:
-            _clients[key] = _make(scheme, key[2], endpoint, credentials)
+            _clients[key] = _make(scheme, key[1], endpoint, credentials)
         return _clients[key]
 
 

@@ -131,9 +131,10 @@ def _refusal(text: str, status: int, code: str, message: str) -> Refused:
 def _reason(error: Exception) -> str:
     if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError | TimeoutError):
         return "no answer in time"
-    if "NameResolution" in str(error) or "not known" in str(error):
+    cause = str(getattr(error, "kwargs", {}).get("error", error))  # boto3's own text leaves it out
+    if "NameResolution" in cause or "not known" in cause:
         return "the host's name is not known"
-    if "refused" in str(error):
+    if "refused" in cause:
         return "connection refused"
     return f"connection lost ({type(error).__name__})"
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from .errors import Changed, StorageError
 from .plan import Record
@@ -15,6 +16,16 @@ _MIB = 1 << 20
 # Runs all, in any order, each of which needs so many bytes of memory; raises what one raised.
 Run = Callable[[Sequence[Callable[[], None]], int], None]
 Told = Callable[[int], None]  # bytes that were written
+
+
+class Notes(Protocol):
+    """Of uploads that a kill would leave behind."""
+
+    def intend(self, key: str) -> None: ...
+
+    def add(self, key: str, upload: str) -> None: ...
+
+    def done(self, upload: str) -> None: ...
 
 
 def part_size(size: int) -> int:
@@ -33,13 +44,10 @@ def copy_one(
     key: str,
     run: Run,
     told: Told,
-    begun: Callable[[str, str], None],
+    notes: Notes | None = None,
     within: Store | None = None,
 ) -> Record:
-    """Copies ``entry`` to ``key``; ``begun(key, id)`` is told of an upload that a kill would leave behind.
-
-    ``within``: the bucket that both are in, whose server then copies.
-    """
+    """Copies ``entry`` to ``key``. ``within``: the bucket that both are in, whose server then copies."""
     if entry.is_directory:
         return Record(entry.stamp, target.put(key, b"").stamp)
     if within:
@@ -53,7 +61,7 @@ def copy_one(
         return Record(read.stamp, written.stamp)
     for _ in range(TRIES):
         try:
-            return _copy_large(source, target, entry, key, run, told, begun)
+            return _copy_large(source, target, entry, key, run, told, notes)
         except Changed:
             entry = look(source, entry.key)
     raise Changed(f"{source.url.child(entry.key)} changes all the time while it is read", "copy it later")
@@ -66,7 +74,7 @@ def _copy_large(
     key: str,
     run: Run,
     told: Told,
-    begun: Callable[[str, str], None],
+    notes: Notes | None,
 ) -> Record:
     local = source.url.is_local
     entry = look(source, entry.key) if not local else entry
@@ -74,20 +82,31 @@ def _copy_large(
     size = part_size(entry.size)
     metadata = {SHA256: sha256, PART_SIZE: str(size)} if sha256 else {}
     tag = f"{source.url.child(entry.key)} {sha256 or entry.stamp}"
+    if notes:
+        notes.intend(key)
     upload = target.upload(key, size, metadata, tag)
-    begun(key, upload.id)
+    if notes:
+        notes.add(key, upload.id)
     try:
         run(_parts(source, entry, upload, told), size)
         if local and look(source, entry.key).stamp != entry.stamp:
             _check_grown(source, entry, sha256)
         written = upload.complete(sha256, entry.md5)
-    except StorageError as error:
-        upload.abort() if isinstance(error, Changed) else upload.suspend()
+    except BaseException as error:
+        _give_up(upload, isinstance(error, Changed), notes)
         raise
-    except BaseException:
-        upload.suspend()
-        raise
+    if notes:
+        notes.done(upload.id)
     return Record(entry.stamp, written.stamp)
+
+
+def _give_up(upload: Upload, for_good: bool, notes: Notes | None) -> None:
+    try:
+        upload.abort() if for_good else upload.suspend()
+    except StorageError:
+        return  # what has failed says more; the note stays, and the next run aborts it
+    if notes:
+        notes.done(upload.id)
 
 
 def _check_grown(source: Store, entry: Entry, sha256: str) -> None:

@@ -95,7 +95,7 @@ class Url:
     def parent(self) -> "Url":
         """The directory that it is in, with a trailing slash; of a bucket, the bucket."""
         folder, slash, _ = self.key.rstrip("/").rpartition("/")
-        return replace(self, key=folder + slash)
+        return replace(self, key=folder + slash) if slash else self.root
 
     @property
     def directory(self) -> "Url":
