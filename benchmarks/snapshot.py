@@ -1,8 +1,10 @@
 """``python -m benchmarks.snapshot``: what a copy of the training state at each step costs.
 
-a   the stall of state.commit() beside one block copy of as many bytes (the limit), torch.save to /dev/shm,
-    torch.distributed.checkpoint.async_save (until it returns), and DLRover's flash checkpoint
-b   state.restore() from memory beside the same block copy
+a   the stall of state.commit() beside one block copy of as many bytes (the limit), the same into three places
+    in turn, torch.save to /dev/shm, torch.distributed.checkpoint.async_save (until it returns), and DLRover's
+    flash checkpoint
+b   TrainingState() and restore() from memory, in a worker's process that has its modules and its model and
+    has restored nothing before, under an agent, beside the same block copy
 c   steps lost where real jobs end by an exception, SIGTERM to the job, and SIGKILL of a worker
 
 Each side has a fresh process each round, which gives the median of its repetitions; rounds run all sides in
@@ -31,7 +33,7 @@ from .processes import Invocation, Job, become_subreaper, end_all
 from .sides import Side, user_environment
 
 LIMIT = 300.0  # seconds of one process
-BLOCK, OURS, RESTORE = "memcpy", "commit", "restore"
+BLOCK, TURNS, OURS, RESTORE = "memcpy", "turns", "commit", "restore"
 PEERS = ("torch.save", "async_save", "dlrover")
 MOST_LARGE, MOST_SMALL, MOST_RESTORE, MOST_OF_SAVE = 1.25, 3.0, 2.0, 0.1
 SMALL = "5,000 x 16 KB"
@@ -56,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
     become_subreaper()
     begun = time.monotonic()
     print(f"{platform.platform()} Python {platform.python_version()} {os.cpu_count()} cores", file=sys.stderr)
-    sides = [BLOCK, OURS, RESTORE, *(peer for peer in PEERS if _installed(peer))]
+    sides = [BLOCK, TURNS, OURS, RESTORE, *(peer for peer in PEERS if _installed(peer))]
     with tempfile.TemporaryDirectory(prefix="snapshot-bench-", ignore_cleanup_errors=True) as root:
         recorder, complete = Recorder(Path(root)), True
         try:
@@ -99,10 +101,13 @@ def one_round(case: str, side: Side, job: Job) -> Values:
 
 
 def _stalls(recorder: Recorder, case: str) -> list[Line]:
-    series = {name: _series(recorder, case, name, "seconds") for name in (BLOCK, OURS, RESTORE, *PEERS)}
+    series = {
+        name: _series(recorder, case, name, "seconds") for name in (BLOCK, TURNS, OURS, RESTORE, *PEERS)
+    }
     most = MOST_SMALL if case == SMALL else MOST_LARGE
     lines = [
         _line(f"a {case}: state.commit()", series[OURS], series[BLOCK], most),
+        _line(f"a {case}: state.commit(), beside three places in turn", series[OURS], series[TURNS]),
         *(_line(f"a {case}: {name}", series[name], series[BLOCK]) for name in PEERS),
         _ratio_to_save(case, series[OURS], series["torch.save"]),
         _line(f"b {case}: state.restore()", series[RESTORE], series[BLOCK], MOST_RESTORE),

@@ -8,10 +8,12 @@ import atexit
 import os
 import signal
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,20 @@ def memcpy(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
     return lambda: numpy.copyto(target, source), change
 
 
+def turns(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
+    """The limit of what survives a kill: the newest copy is never written over, so places take turns, and
+    none of them is in a processor's cache when its turn has come."""
+    import numpy
+
+    source = numpy.ones(case.total, dtype=numpy.uint8)
+    targets = cycle([numpy.zeros_like(source) for _ in range(3)])
+
+    def change() -> None:
+        numpy.add(source, 1, out=source)
+
+    return lambda: numpy.copyto(next(targets), source), change
+
+
 def commit(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
     from ma_training import TrainingState
 
@@ -126,37 +142,80 @@ def dlrover(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
     return save, lambda: None
 
 
-def restore(case: Case, model: Any, root: Path) -> tuple[Action, Action]:
-    """What another process, which was killed, has kept."""
+RESTARTS = 3  # a round: each is a process that imports PyTorch
+
+
+def restores(case: Case, root: Path) -> list[float]:
+    """What restarted workers wait for, in seconds, under an agent: see `restored`."""
+    from ma_training.snapshot import JobDirectory, default_root, job_key
+
+    directory = JobDirectory(default_root(), job_key(str(root)))
+    directory.acquire(str(root))
+    environ = os.environ | {
+        "LAUNCHER_WORKER_SNAPSHOTS": str(directory.path),
+        "LAUNCHER_WORKER_CHECKPOINTS": str(root / "checkpoints"),
+        "LAUNCHER_WORKER_IDENTITY": "benchmark",
+        "LAUNCHER_WORKER_RESUME_STEP": "1",
+    }
+    try:
+        _worker(case, root, environ, "leave")
+        return [_worker(case, root, environ, "restored") for _ in range(RESTARTS)]
+    finally:
+        directory.remove()
+
+
+def _worker(case: Case, root: Path, environ: dict[str, str], what: str) -> float:
+    out = root / what
+    words = [sys.executable, "-m", "benchmarks.items.stall", what, case.name, str(out), str(root)]
+    assert subprocess.run(words, env=environ, check=False).returncode == -signal.SIGKILL
+    return float(out.read_text())
+
+
+def leave(model: Any) -> float:
     from ma_training import TrainingState
 
-    state = TrainingState(model=model, name=str(root))
-
-    def again() -> None:
-        found = state.restore()
-        assert found is not None and found.source == "memory", found
-
-    return again, lambda: None
+    TrainingState(model=model).commit()
+    return 0.0
 
 
+def restored(model: Any) -> float:
+    """TrainingState() and restore(), of what a process that was killed has left, in one that has imported all
+    that a script does, and has touched the memory of its model."""
+    import ma_training.data  # noqa: F401
+    from ma_training import TrainingState
+
+    step(model)
+    begun = time.perf_counter()
+    found = TrainingState(model=model).restore()
+    seconds = time.perf_counter() - begun
+    assert found is not None and found.source == "memory", found
+    return seconds
+
+
+WORKERS = {"leave": leave, "restored": restored}
 SIDES = {
     "memcpy": memcpy,
+    "turns": turns,
     "commit": commit,
     "torch.save": torch_save,
     "async_save": async_save,
     "dlrover": dlrover,
-    "restore": restore,
 }
 
 
 def main() -> None:
     side, case, out, root = sys.argv[1], CASES[sys.argv[2]], Path(sys.argv[3]), Path(sys.argv[4])
     root.mkdir(parents=True, exist_ok=True)
-    model = make_model(case)
-    if side == "restore":
-        _leave_a_state(case, root)
+    if side in WORKERS:
+        out.write_text(repr(WORKERS[side](make_model(case))))
+        os.kill(os.getpid(), signal.SIGKILL)
+    took = restores(case, root) if side == "restore" else _stalls(side, case, root)
+    out.write_text(f"{statistics.median(took)}\n")
+
+
+def _stalls(side: str, case: Case, root: Path) -> list[float]:
+    model, took = make_model(case), []
     action, after = SIDES[side](case, model, root)
-    took = []
     for number in range(WARM + case.repetitions):
         step(model)
         begun = time.perf_counter()
@@ -165,18 +224,7 @@ def main() -> None:
         after()
         if number >= WARM:
             took.append(seconds)
-    out.write_text(f"{statistics.median(took)}\n")
-
-
-def _leave_a_state(case: Case, root: Path) -> None:
-    if child := os.fork():
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL
-        return
-    from ma_training import TrainingState
-
-    state = TrainingState(model=make_model(case), name=str(root))
-    state.commit()
-    os.kill(os.getpid(), signal.SIGKILL)
+    return took
 
 
 if __name__ == "__main__":

@@ -4,25 +4,21 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from ma_training.agent.looking import Looked, look
 from ma_training.agent.running import RunningWorker, workers_of
-from ma_training.agent.telemetry import Telemetry, TelemetryPage
-from ma_training.watchdog.culprit import Explanation, explain
-from ma_training.watchdog.flight_recorder import gather
-from ma_training.watchdog.process_tree import tree_of
+from ma_training.agent.telemetry import TelemetryPage
+from ma_training.watchdog.culprit import Explanation
 from ma_training.watchdog.report import as_record, as_text
-from ma_training.watchdog.stacks import Subject, take
 
 from .dump_target import Target, find_target
 from .errors import UsageError
 
 TIMEOUT = 4.0  # seconds for stacks; with --native, symbols of large libraries are read
 NATIVE_TIMEOUT = 30.0
-RECORDER_TIMEOUT = 1.0
 USAGE = """\
 usage: launcher dump [RUN] [--json] [--native] [--run-dir DIR]
 
@@ -85,55 +81,18 @@ def _parse(words: Sequence[str]) -> tuple[list[str], set[str], Path]:
     return names, flags, base
 
 
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    worker: RunningWorker
-    page: TelemetryPage | None  # None: a program that is not Python, or --bootstrap off
-
-
 def _look(workers: Sequence[RunningWorker], native: bool) -> Explanation:
-    from ma_training.agent.asked import RecordAsked, StacksAsked
-
-    with _pages(workers) as looked:
-        subjects = [
-            Subject(
-                one.worker.rank,
-                one.worker.pid,
-                StacksAsked(one.page) if one.page else None,
-                tuple(tree_of(one.worker.pid)),
-            )
-            for one in looked
-        ]
-        samples = take(subjects, NATIVE_TIMEOUT if native else TIMEOUT, native)
-        asked = {one.worker.rank: (one.worker.pid, RecordAsked(one.page)) for one in looked if one.page}
-        recorder = gather(asked, RECORDER_TIMEOUT)
-        now = time.monotonic()
-        since = {
-            one.worker.rank: now - newest
-            for one in looked
-            if one.page and (newest := _newest(one.page.read()))
-        }
-    return explain(samples, recorder, since)
-
-
-@contextmanager
-def _pages(workers: Sequence[RunningWorker]) -> Iterator[list[_Looked]]:
-    with ExitStack() as stack:
-        found = []
+    with ExitStack() as pages:
+        looked = []
         for worker in workers:
             try:
                 page = TelemetryPage.of(worker.pid)
             except FileNotFoundError:  # it has just ended
                 continue
             if page:
-                stack.callback(page.close)
-            found.append(_Looked(worker, page))
-        yield found
-
-
-def _newest(says: Telemetry) -> float | None:
-    """When it last was known to get on."""
-    return max((at for at in (says.step_at, says.beat_at, says.section_at) if at is not None), default=None)
+                pages.callback(page.close)
+            looked.append(Looked(worker.rank, worker.pid, page))
+        return look(looked, NATIVE_TIMEOUT if native else TIMEOUT, native)
 
 
 def _keep(target: Target, text: str) -> None:

@@ -8,6 +8,7 @@ from ma_training.agent.running import command_of, has_ended, nodes_of, owner_of,
 
 from .errors import UsageError, nearest
 
+OTHERS = "another user's"
 HINT = "name a run directory, a run in --run-dir DIR, or the process id of a launcher or worker"
 
 
@@ -26,7 +27,7 @@ def find_target(word: str, base: Path) -> Target:
     if word.isdecimal():
         return _by_pid(int(word))
     for path in (Path(word), base / word):
-        if (path / "events").is_dir():
+        if _is_run(path):
             return _of_run(path)
     there = [path.name for path in _runs(base)]
     known = nearest(word, there)
@@ -44,7 +45,7 @@ def _by_pid(pid: int) -> Target:
         if workers_of(pid):
             return Target(f"process {pid}", pid)
     except PermissionError:
-        raise UsageError(f"process {pid} is another user's (uid {owner})", "run it as that user") from None
+        raise UsageError(f"process {pid} is {OTHERS} (uid {owner})", "run it as that user") from None
     raise UsageError(
         f"process {pid} ({command_of(pid)}) is neither a launcher with workers nor one of them", HINT
     )
@@ -52,10 +53,11 @@ def _by_pid(pid: int) -> Target:
 
 def _of_run(path: Path) -> Target:
     try:
-        nodes = nodes_of(path)
+        os.listdir(path / "events")  # glob passes over what it may not read
+        nodes, ended = nodes_of(path), has_ended(path)
     except PermissionError:
-        raise UsageError(f"{path} is another user's", "run it as the user who started the job") from None
-    if has_ended(path):
+        raise UsageError(f"{path} is {OTHERS}", "run it as the user who started the job") from None
+    if ended:
         raise UsageError(
             f"{path} has ended", "launcher dump is for jobs that run; what happened is in its files"
         )
@@ -72,11 +74,21 @@ def _of_run(path: Path) -> Target:
     raise UsageError(f"{path} does not run any more, and left no result: its launcher was killed")
 
 
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "events").is_dir()
+    except PermissionError:  # what cannot be looked into is said when it is looked into
+        return True
+
+
 def _runs(base: Path) -> list[Path]:
     """Run directories, the newest first."""
-    if not base.is_dir():
+    try:
+        found = [path for path in base.iterdir() if _is_run(path)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [path for path in base.iterdir() if (path / "events").is_dir()]
+    except PermissionError:
+        raise UsageError(f"{base} is {OTHERS}", "run it as the user who started the job") from None
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
@@ -86,8 +98,10 @@ def _newest(base: Path) -> Target:
         try:
             return _of_run(path)
         except UsageError as error:
-            if "it runs on" in error.hint and hint == HINT:
+            if hint == HINT and "it runs on" in error.hint:
                 hint = f"of {path.name}, {error.hint}"
+            elif hint == HINT and OTHERS in str(error):
+                hint = f"{path} is {OTHERS}: {error.hint}"
     raise UsageError(f"no job of {base} runs on this host", hint)
 
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ma_training.diagnosis import WorkerFailure
 from ma_training.events import EventLog
@@ -37,7 +36,6 @@ from ma_training.keeper.keeper import Keeper
 from .attempt_run import AttemptOutcome, AttemptRun
 from .conductor import Conductor
 from .console import Console
-from .hang_response import HangResponse
 from .log_keeper import LogKeeper
 from .loop import Loop, SignalReader
 from .orphans import become_subreaper, kill_orphans
@@ -46,11 +44,7 @@ from .saved_for import cause_of
 from .shim import children_of
 from .shim_handle import ShimHandle
 from .streams import Paths, in_foreground, worker_streams
-from .watching import Watching
-
-if TYPE_CHECKING:
-    from ma_training.watchdog.learning import Learned
-    from ma_training.watchdog.rules import Watch
+from .watchdog import Watchdog
 
 POLL_EVERY = 0.2  # seconds between looks at what scripts ask the keeper for
 SHOWN_AT_END = 10.0  # seconds that the end waits for a terminal that takes nothing
@@ -75,7 +69,7 @@ class Agent:
         self.loop = Loop()
         self._keeper, self._helpers = keeper, helpers
         self._kept: tuple[list[int], int] = ([], 1)  # ranks of the last attempt, and of how many
-        self._learned: Learned | None = None  # by the watchdog, of this job's steps
+        self._watchdog = Watchdog(self, events, conductor)
         self._console = Console()
         self._log_keeper = LogKeeper(job.log_limit, self._on_rotated)
         self._shims: dict[int, ShimHandle] = {}
@@ -152,7 +146,7 @@ class Agent:
             self._events,
             self.say,
             on_failure,
-            self._watch(index, topology),
+            self._watchdog.watch(index, topology),
         )
         try:
             if self.stopped_by:  # it came while there was nothing to stop
@@ -177,30 +171,6 @@ class Agent:
             seconds=round(outcome.seconds, 3),
         )
         return outcome
-
-    def _watch(self, index: int, topology: Topology) -> Watching | None:
-        if self.job.on_hang == "off":
-            return None
-
-        def later(seconds: float, call: Callable[[], None]) -> object:
-            return self.loop.call_at(time.monotonic() + seconds, call)
-
-        def fail(failures: Sequence[WorkerFailure]) -> None:
-            if self.attempt is not None and self.attempt.index == index:
-                self.attempt.hung(failures)
-
-        alone = topology.nnodes == 1
-        response = HangResponse(index, self.job.on_hang, alone, self._events, self.say, fail, later)
-        return Watching(self.loop, lambda: self._make_watch(alone), response.on_found, self.say)
-
-    def _make_watch(self, alone: bool) -> "Watch":
-        """In the watchdog's thread. What it learns in one attempt is known in the next."""
-        from ma_training.watchdog.learning import Learned
-        from ma_training.watchdog.rules import Watch
-
-        if self._learned is None:
-            self._learned = Learned(self.job.timeouts.hang)
-        return Watch(self._learned, alone)
 
     def _poll_keeper(self, attempt: AttemptRun, ranks: Sequence[int], world_size: int) -> None:
         if self._keeper is None or self.attempt is not attempt:

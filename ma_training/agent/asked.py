@@ -53,7 +53,8 @@ class StacksAsked:
         # While the handler runs, its thread has the signal blocked.
         if threads_that(pid, "SigBlk", STACKS_SIGNAL) - self._blocking:
             return None
-        ends = _position(pid, self._page.slot(Slot.STACKS_FD))
+        # Where it has ended since: what is there.
+        ends = _position(pid, self._page.slot(Slot.STACKS_FD)) or self._page.size
         text = self._page.at(self._begins, min(ends - self._begins, MOST)) if ends > self._begins else b""
         return text.replace(b"\0", b"").decode(errors="replace") or None
 
@@ -70,7 +71,7 @@ class RecordAsked:
         number = self._page.slot(Slot.RECORDER_FD)
         if not number or self._page.slot(Slot.PID) != pid:
             return "it has done no step yet"
-        if not _is_pipe(Path(f"/proc/{pid}/fd/{number}")):
+        if not _is_pipe(Path(f"/proc/{pid}/fd/{number}"), self._page.slot(Slot.RECORDER_PIPE)):
             return f"the script has closed its descriptor {number}"
         self._before = self._page.slot(Slot.RECORDS)
         try:
@@ -93,9 +94,10 @@ class RecordAsked:
         return self._page.at(RECORD_AT, size).decode(errors="replace")
 
 
-def _is_pipe(descriptor: Path) -> bool:
+def _is_pipe(descriptor: Path, inode: int) -> bool:
+    """That one, and not another which the script has made under its number."""
     try:
-        return str(descriptor.readlink()).startswith("pipe:")
+        return str(descriptor.readlink()) == f"pipe:[{inode}]"
     except OSError:
         return False
 

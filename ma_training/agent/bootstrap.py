@@ -43,7 +43,7 @@ class Slot:
 
     MAGIC, PID, PHASE, EXIT_CODE, COUNTING, STEPS, ERROR_LENGTH, ERROR_NS, ANSWERED = range(9)
     STEP_NS, BEATS, BEAT_NS, SECTION_NS, THREAD, STACKS_FD = range(9, 15)  # ..._NS: the monotonic clock
-    RECORDER_FD, RECORDS, RECORD_LENGTH = range(15, 18)
+    RECORDER_FD, RECORDER_PIPE, RECORDS, RECORD_LENGTH = range(15, 19)
 
 
 class Phase:
@@ -56,9 +56,9 @@ class Account:
     def __init__(self, fd):
         self.map = mmap.mmap(fd, PAGE_SIZE)
         self.stacks_fd = _move_up(fd)
-        os.lseek(
-            self.stacks_fd, PAGE_SIZE, os.SEEK_SET
-        )  # stacks are printed behind the page, one after another
+        self.stacks_file = os.fstat(self.stacks_fd)
+        # Stacks are printed behind the page, one after another.
+        os.lseek(self.stacks_fd, PAGE_SIZE, os.SEEK_SET)
         self.slots = memoryview(self.map).cast("Q")
         self.pid = self.slots[Slot.PID] = os.getpid()
         self.slots[Slot.PHASE] = Phase.START
@@ -137,19 +137,21 @@ def _serve_records(account):
 
     Who asks opens the pipe by /proc and writes a byte.
     """
-    asked, keep = os.pipe()  # the other end stays open: else the thread would read its end at once
+    asked, _ = os.pipe()  # the other end stays open: else the thread would read the pipe's end at once
+    account.slots[Slot.RECORDER_PIPE] = os.fstat(asked).st_ino
     account.slots[Slot.RECORDER_FD] = asked
 
     def serve():
-        while os.read(asked, 1):
-            text = _flight_record()[:RECORD_SIZE]
-            try:
+        try:
+            while os.read(asked, 1):
+                text = _flight_record()[:RECORD_SIZE]
+                if not os.path.samestat(os.fstat(account.stacks_fd), account.stacks_file):
+                    return  # the script has closed it, and opened another file under its number
                 os.pwrite(account.stacks_fd, text, RECORD_AT)
-            except OSError:  # the script has closed it
-                return
-            account.slots[Slot.RECORD_LENGTH] = len(text)
-            account.slots[Slot.RECORDS] += 1
-        os.close(keep)
+                account.slots[Slot.RECORD_LENGTH] = len(text)
+                account.slots[Slot.RECORDS] += 1
+        except OSError:  # the script has closed one of them
+            pass
 
     start_new_thread(serve, ())
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from ma_training.coordination.restart_policy import Failure, GiveUp, Restart, decide
+from ma_training.diagnosis import WorkerFailure
 from ma_training.job import format_duration
 
 from .attempt_run import AttemptOutcome
@@ -24,6 +25,9 @@ class Conductor(Protocol):
     def on_stop(self, number: int) -> None:
         """A signal ends the job; the agent stops its own workers."""
 
+    def stands(self, failure: WorkerFailure | None) -> None:
+        """All workers here wait for those of other nodes, for too long; None: no more."""
+
 
 class OneNode:
     def __init__(self, on_failed: OnFailed) -> None:
@@ -32,6 +36,9 @@ class OneNode:
 
     def on_stop(self, number: int) -> None:
         """There is no one else to tell."""
+
+    def stands(self, failure: WorkerFailure | None) -> None:
+        """There are no others."""
 
     def run(self, agent: "Agent") -> None:
         index = 0

@@ -14,25 +14,26 @@ from .watching import Found
 if TYPE_CHECKING:
     from ma_training.watchdog.samples import Sample
 
-# The node that has the culprit is to speak first: others, where all only wait, hold their tongue for so long.
-AFTER_YOU = 5.0  # seconds
+STANDS_EVERY = 5.0  # seconds between two words to the leader: it may be another one by then
 QUOTED = 12  # frames of a stack
 
 
 class HangResponse:
-    """Of one attempt. ``fail`` ends it, for the failures given; ``later`` calls back after some seconds."""
+    """Of one attempt. ``fail`` ends it, for the failures given; ``stands`` tells other nodes that all workers
+    here wait for theirs, or do no more; ``later`` calls back after some seconds."""
 
     def __init__(
         self,
         attempt: int,
         on_hang: str,
-        alone: bool,
+        stands: Callable[[WorkerFailure | None], None] | None,
         events: EventLog,
         say: Callable[[str], None],
         fail: Callable[[Sequence[WorkerFailure]], None],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
-        self._attempt, self._on_hang, self._alone = attempt, on_hang, alone
+        self._attempt, self._on_hang, self._stands = attempt, on_hang, stands
+        self._standing: WorkerFailure | None = None
         self._events, self._say, self._fail, self._later = events, say, fail, later
         self._slow: set[int] = set()  # stragglers that have been named
 
@@ -44,6 +45,7 @@ class HangResponse:
             self._emit("watchdog.suspect", ranks=list(finding.ranks), why=finding.why)
         elif isinstance(finding, Cleared):
             self._emit("watchdog.cleared", ranks=list(finding.ranks), idle=round(finding.idle, 3))
+            self._goes_on()
         elif isinstance(finding, Straggler):
             self._on_straggler(finding)
 
@@ -73,15 +75,26 @@ class HangResponse:
             )
         if self._on_hang in ("warn", "dump"):
             self._warn(failures[0], found)
-        elif failures[0].hang == "waiting" and not self._alone:
-            self._later(AFTER_YOU, lambda: self._fail(failures))
+        elif failures[0].hang == "waiting" and self._stands is not None:
+            self._standing = failures[0]
+            self._say_standing()
         else:
             self._fail(failures)
+
+    def _say_standing(self) -> None:
+        if self._standing is not None and self._stands is not None:
+            self._stands(self._standing)
+            self._later(STANDS_EVERY, self._say_standing)
+
+    def _goes_on(self) -> None:
+        if self._standing is not None and self._stands is not None:
+            self._standing = None
+            self._stands(None)
 
     def _warn(self, failure: WorkerFailure, found: Found) -> None:
         self._say(f"rank {failure.rank} {failure.describe()}; nothing is done about it (--on-hang)")
         if self._on_hang == "dump":
-            for line in (line for sample in found.samples for line in quote(sample)):
+            for line in (line for sample in _samples(found) for line in quote(sample)):
                 self._say(line)
 
     def _emit(self, kind: str, rank: int | None = None, **data: object) -> None:
@@ -95,7 +108,7 @@ def failures_of(hang: Hang, found: Found, final: bool) -> list[WorkerFailure]:
     culprits = explanation.culprits or hang.culprits
     sentence = explanation.sentence or "; ".join(hang.evidence)
     stuck = bool(culprits) and not explanation.waiting_only
-    samples = {sample.rank: sample for sample in found.samples}
+    samples = {sample.rank: sample for sample in _samples(found)}
     return [
         WorkerFailure(
             rank,
@@ -111,6 +124,11 @@ def failures_of(hang: Hang, found: Found, final: bool) -> list[WorkerFailure]:
         )
         for rank in (culprits or hang.ranks[:1])
     ]
+
+
+def _samples(found: Found) -> "list[Sample]":
+    groups = found.explanation.groups if found.explanation else ()
+    return [sample for group in groups for sample in group.samples]
 
 
 def quote(sample: "Sample") -> list[str]:

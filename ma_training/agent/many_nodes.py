@@ -54,6 +54,9 @@ class ManyNodes:
         if self._node.leads:
             self._node.stop(number)  # the others' workers end at the same time as ours
 
+    def stands(self, failure: WorkerFailure | None) -> None:
+        self._node.stands(failure.to_record() if failure else None)
+
     def _attempt(self, agent: "Agent", part: Slice) -> None:
         self._begin, self._running = None, part.attempt
         topology = _topology(agent.job.topology, part)

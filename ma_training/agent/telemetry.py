@@ -96,6 +96,11 @@ class TelemetryPage:
         """Frees what was written behind the page: answers that have been read."""
         os.ftruncate(self._fd, PAGE_SIZE)
 
+    @property
+    def size(self) -> int:
+        """Bytes, with what was written behind the page."""
+        return os.fstat(self._fd).st_size
+
     def at(self, offset: int, size: int) -> bytes:
         return os.pread(self._fd, size, offset)
 

@@ -21,11 +21,9 @@ if TYPE_CHECKING:  # the thread imports them when workers have started: 20 ms th
     from ma_training.watchdog.collect import Collector
     from ma_training.watchdog.culprit import Explanation
     from ma_training.watchdog.rules import Watch
-    from ma_training.watchdog.samples import Sample
     from ma_training.watchdog.stacks import Subject
 
 EVERY = 1.0  # seconds between two looks
-RECORDER_WITHIN = 1.0  # seconds that workers have to tell of their collectives
 ENDS_WITHIN = 5.0  # seconds that the end waits for the thread
 
 
@@ -33,7 +31,6 @@ ENDS_WITHIN = 5.0  # seconds that the end waits for the thread
 class Found:
     finding: Finding
     explanation: "Explanation | None" = None  # of a hang
-    samples: "tuple[Sample, ...]" = ()  # from which it was made
 
 
 class Watching:
@@ -151,16 +148,8 @@ class Watching:
                 os.eventfd_write(self._wake, 1)
 
     def _explained(self, hang: Hang) -> Found:
-        from ma_training.watchdog.culprit import explain
-        from ma_training.watchdog.flight_recorder import gather
-        from ma_training.watchdog.stacks import take
+        from .looking import Looked, look
 
-        from .asked import RecordAsked
-
-        assert self._collector is not None
-        samples = take(self._subjects(self._collector))
         with self._lock:
-            asked = {rank: (pid, RecordAsked(page)) for rank, (pid, page) in self._workers.items()}
-        recorder = gather(asked, RECORDER_WITHIN)
-        since = {sample.rank: time.monotonic() - hang.since for sample in samples}
-        return Found(hang, explain(samples, recorder, since, self._ended), samples)
+            workers = [Looked(rank, pid, page) for rank, (pid, page) in self._workers.items()]
+        return Found(hang, look(workers, ended=self._ended))

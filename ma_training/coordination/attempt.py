@@ -24,6 +24,7 @@ class Plan:
     objection: tuple[str, bool] | None = None  # why it cannot go on; whether workers are asked first
     first_failure: float | None = None  # when it was reported
     failures: dict[int, list[WorkerFailure]] = field(default_factory=dict)  # by node rank, as reported
+    standing: dict[int, WorkerFailure] = field(default_factory=dict)  # by node rank: all of it waits
     lost: list[tuple[str, str, str]] = field(default_factory=list)  # host, machine, why
     resize: str = ""  # why it was stopped, where nothing had failed
     cut_short: bool = False  # some workers were ended by an agent that had lost its leader

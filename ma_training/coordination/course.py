@@ -17,7 +17,7 @@ from ma_training.job import ExitCode, format_duration
 from .attempt import Plan
 from .gathering import Gathering
 from .ledger import Ledger
-from .messages import Aside, Done, End, HoldPort, Note, Slice, Start, Stop, Successor, WorkerFailed
+from .messages import Aside, Done, End, HoldPort, Note, Slice, Stands, Start, Stop, Successor, WorkerFailed
 from .outputs import Output, Resign, Say, Send
 from .plan import digest
 from .quorum import Quorum
@@ -95,6 +95,19 @@ class Course:
         plan.add(member.rank or 0, failure)
         what = f"rank {failure.rank} on {member.host} {failure.describe()}"
         plan.object(what, now, message.consequence)
+
+    def stands(self, plan: Plan, member: Member, message: Stands, now: float) -> None:
+        """A node that only waits proves nothing: another may be at work. If none is, the job hangs."""
+        plan.standing.pop(member.rank or 0, None)
+        if message.failure is None:
+            return
+        failure = WorkerFailure.from_record(message.failure)
+        plan.standing[member.rank or 0] = failure
+        at_work = (self._roster.members.get(number) for number in plan.waiting)
+        if all(one is not None and one.rank in plan.standing for one in at_work):
+            for rank, standing in plan.standing.items():
+                plan.add(rank, standing)
+            plan.object(f"rank {failure.rank} on {member.host} {failure.describe()}", now)
 
     def done(self, plan: Plan, member: Member, message: Done, now: float) -> None:
         plan.waiting.discard(member.number)

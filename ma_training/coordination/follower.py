@@ -29,6 +29,7 @@ from .messages import (
     Refuse,
     Slice,
     Standby,
+    Stands,
     Start,
     Stop,
     Successor,
@@ -346,6 +347,10 @@ class Follower:
             return []
         self._said.append(WorkerFailed(self.slice.attempt, failure, consequence))
         return self._tell(self._said[-1])
+
+    def stands(self, failure: Mapping[str, Any] | None) -> list[Order]:
+        """All workers here wait; None: they do no more."""
+        return self._tell(Stands(self.slice.attempt, failure)) if self.slice is not None else []
 
     def done(self, done: Done) -> list[Order]:
         """No process of the attempt is left here."""

@@ -10,7 +10,7 @@ from .channel import Callbacks, Channel, Listener, listen
 from .course import Phase
 from .frames import encode
 from .leader import Leader
-from .messages import Done, Elsewhere, End, Hello, Message, MessageError, WorkerFailed, pack, unpack
+from .messages import Done, Elsewhere, End, Hello, Message, MessageError, Stands, WorkerFailed, pack, unpack
 from .outputs import Drop, Output, Resign, Say, Send
 
 LAST_WORDS = 2.0  # seconds that agents have to hear that the job is over
@@ -149,7 +149,7 @@ class Hub:
 
 
 def _failures(message: Message) -> Iterable[Mapping[str, Any]]:
-    if isinstance(message, WorkerFailed):
-        return (message.failure,)
+    if isinstance(message, WorkerFailed | Stands):
+        return (message.failure,) if message.failure is not None else ()
     done = message.done if isinstance(message, Hello) else message
     return done.failures if isinstance(done, Done) else ()

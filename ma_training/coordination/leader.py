@@ -5,9 +5,8 @@ A new job's leader, at the job's endpoint, has the say. One that finds that anot
 last attempt's nodes have voted for it; until then it only listens.
 
 What runs, and what follows from failures, is decided in `course`. Feed the leader what happened; send
-what it returns; call `tick` when `deadline` has come. Its state is soft: a new leader rebuilds it from
-what the agents say. Times are seconds of any one clock of the leader's; clocks of nodes are never
-compared.
+what it returns; call `tick` when `deadline` has come. Its state is soft: a new leader rebuilds it from what
+the agents say. Times are seconds of any one clock of the leader's; clocks of nodes are never compared.
 """
 
 from dataclasses import replace
@@ -31,6 +30,7 @@ from .messages import (
     Refuse,
     Slice,
     Standby,
+    Stands,
     Stop,
     Terms,
     Vote,
@@ -160,6 +160,8 @@ class Leader:
             self._course.port_held(message.attempt, message.port)
         elif isinstance(message, WorkerFailed):
             self._course.failed(self.plan, member, message, now)
+        elif isinstance(message, Stands):
+            self._course.stands(self.plan, member, message, now)
         elif isinstance(message, Done) and number in self.plan.waiting:
             self._course.done(self.plan, member, message, now)
         return self._advance(now)

@@ -124,6 +124,15 @@ class WorkerFailed(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Stands(Message):
+    """All workers here wait for others, for longer than they may: the failure that this is if those, too,
+    only wait. None: they go on. Said again and again, as leaders change."""
+
+    attempt: int
+    failure: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Done(Message):
     """No process of the attempt is left here."""
 

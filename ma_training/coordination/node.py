@@ -106,6 +106,9 @@ class Node:
     def worker_failed(self, failure: Mapping[str, Any], consequence: bool) -> None:
         self._call(lambda follower: follower.worker_failed(failure, consequence))
 
+    def stands(self, failure: Mapping[str, Any] | None) -> None:
+        self._call(lambda follower: follower.stands(failure))
+
     def done(self, done: Done) -> None:
         self._call(lambda follower: follower.done(done))
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .capacity import Choice, Mode, Room, decide, file_room, room
+    from .capacity import Choice, Copy, Mode, Room, decide, file_room, room
     from .directory import JobDirectory, default_root, job_key, sweep
     from .errors import SnapshotError
     from .leaves import LeafSpec, Schema
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice",
+    "Copy",
     "JobDirectory",
     "LeafSpec",
     "Mode",
@@ -32,7 +33,7 @@ __all__ = [
 
 # The agent makes the directory before it starts anything; the rest takes 20 ms to import.
 _HOMES = {
-    "capacity": ("Choice", "Mode", "Room", "decide", "file_room", "room"),
+    "capacity": ("Choice", "Copy", "Mode", "Room", "decide", "file_room", "room"),
     "directory": ("JobDirectory", "default_root", "job_key", "sweep"),
     "errors": ("SnapshotError",),
     "leaves": ("LeafSpec", "Schema"),

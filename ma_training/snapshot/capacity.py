@@ -5,12 +5,15 @@ it has a process killed, with no error, for its pages are charged to the cgroup.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from ma_training.job import format_size
+
+from .layout import MIN_SLOTS, PAGE, SCHEMA_AT
+from .leaves import aligned
 
 Mode = Literal["auto", "shm", "disk", "off"]
 Where = Literal["shm", "disk", "off"]
@@ -18,6 +21,24 @@ Where = Literal["shm", "disk", "off"]
 MARGIN = 0.1  # of a limit on memory, and at least this many bytes: training itself still grows
 MIN_MARGIN = 64 << 20
 SLOTS = (3, 2)  # three: one may be pinned while two take turns. One alone is lost if killed in mid-copy.
+
+
+META_ROOM = 64 << 10  # bytes: what a state's other values may grow by
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is to be kept of a state, in bytes: its arrays, its other values, and the schema of a file."""
+
+    data: int
+    meta: int = 0
+    schema: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Taken by one of at least two copies in a file, with its share of what the file has once."""
+        once = SCHEMA_AT + aligned(self.schema) + 2 * PAGE
+        return aligned(self.data, PAGE) + aligned(self.meta + META_ROOM) + once // MIN_SLOTS
 
 
 class MemoryBound(Protocol):
@@ -64,13 +85,16 @@ def room(files: Room | None, memory: Iterable[MemoryBound] = ()) -> Room:
     return min(rooms, key=lambda one: one.bytes, default=Room(0, "nothing that can be read"))
 
 
-def decide(need: int, shm: Room, disk: Room | None = None, mode: Mode = "auto", writers: int = 1) -> Choice:
-    """Where copies of ``need`` bytes go, when ``writers`` ranks of this node keep as many each.
+def decide(
+    copies: Sequence[Copy], shm: Room, disk: Room | None = None, mode: Mode = "auto", writers: int = 1
+) -> Choice:
+    """Where a state goes that takes all of ``copies``, when ``writers`` ranks of this node keep as many each.
 
     Shared memory with three copies, else with two, else the disk, else nowhere.
     """
     if mode == "off":
         return Choice("off", 0, "snapshots are switched off")
+    need = sum(copy.bytes for copy in copies)
     places: dict[Where, Room | None] = {"shm": shm, "disk": disk}
     complaints: list[str] = []
     for where, place in places.items():

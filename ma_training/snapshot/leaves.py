@@ -3,10 +3,10 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import SnapshotError
 
@@ -29,21 +29,37 @@ def aligned(size: int, to: int = ALIGNMENT) -> int:
     return -(-size // to) * to
 
 
-@dataclass(frozen=True, slots=True)
-class LeafSpec:
-    """One array of a state. Raises SnapshotError for a type that is not known or a shape that is none."""
-
+class _Fields(NamedTuple):
     name: str  # unique, "/"-joined path, e.g. "model/layer1.weight"
     dtype: str  # safetensors' names, as in ITEM_SIZES
     shape: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise SnapshotError(f"a leaf's name is {self.name!r}, not a text of at least one character")
-        if not isinstance(self.dtype, str) or self.dtype not in ITEM_SIZES:
-            raise SnapshotError(f"leaf {self.name!r}: type {self.dtype!r} is none of {', '.join(ITEM_SIZES)}")
-        if not all(type(length) is int and length >= 0 for length in self.shape):
-            raise SnapshotError(f"leaf {self.name!r}: shape {self.shape!r} is not of whole numbers from 0 up")
+
+class LeafSpec(_Fields):
+    """One array of a state. Raises SnapshotError for a type that is not known or a shape that is none.
+
+    A tuple and no dataclass: thousands are made and compared while a restarted worker waits for its state.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, name: str, dtype: str, shape: tuple[int, ...]) -> "LeafSpec":
+        if not isinstance(name, str) or not name:
+            raise SnapshotError(f"a leaf's name is {name!r}, not a text of at least one character")
+        if not isinstance(dtype, str) or dtype not in ITEM_SIZES:
+            raise SnapshotError(f"leaf {name!r}: type {dtype!r} is none of {', '.join(ITEM_SIZES)}")
+        for length in shape:
+            if type(length) is not int or length < 0:
+                raise SnapshotError(f"leaf {name!r}: shape {shape!r} is not of whole numbers from 0 up")
+        return tuple.__new__(cls, (name, dtype, shape))
+
+    @classmethod
+    def several(cls, names: Sequence[str], forms: Sequence[tuple[str, tuple[int, ...]]]) -> "list[LeafSpec]":
+        """One for each name, with its type and shape: of the few forms that there are, each is checked once.
+        Lengths are int and not bool, which would pass for another form."""
+        for form in set(forms):
+            cls("any", *form)
+        return [tuple.__new__(cls, (name, form[0], form[1])) for name, form in zip(names, forms, strict=True)]
 
     @property
     def nbytes(self) -> int:
@@ -57,8 +73,8 @@ class Schema:
     leaves: tuple[LeafSpec, ...]
 
     def __post_init__(self) -> None:
-        if len(self._places) != len(self.leaves):
-            names = [leaf.name for leaf in self.leaves]
+        names = [leaf[0] for leaf in self.leaves]
+        if len(set(names)) != len(names):
             twice = next(name for number, name in enumerate(names) if name in names[:number])
             raise SnapshotError(f"two leaves have the name {twice!r}")
         if self.data_bytes > MAX_BYTES:
@@ -68,18 +84,33 @@ class Schema:
     def offsets(self) -> tuple[int, ...]:
         """Bytes from the start of the data to each leaf."""
         found, end = [], 0
-        for leaf in self.leaves:
+        for room in self._rooms:
             found.append(end)
-            end = aligned(end + leaf.nbytes)
+            end += room
         return tuple(found)
 
     @cached_property
     def data_bytes(self) -> int:
-        return aligned(self.offsets[-1] + self.leaves[-1].nbytes) if self.leaves else 0
+        return sum(self._rooms)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of each leaf."""
+        by_form: dict[tuple[Any, ...], int] = {}  # most are of a few forms
+        for leaf in self.leaves:
+            form = leaf[1:]
+            if form not in by_form:
+                by_form[form] = leaf.nbytes
+        return tuple([by_form[leaf[1:]] for leaf in self.leaves])
+
+    @cached_property
+    def _rooms(self) -> list[int]:
+        return [-(-size // ALIGNMENT) * ALIGNMENT for size in self.sizes]
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int]]:
-        return {leaf.name: (at, at + leaf.nbytes) for leaf, at in zip(self.leaves, self.offsets, strict=True)}
+        found = zip(self.leaves, self.offsets, self.sizes, strict=True)
+        return {leaf[0]: (at, at + size) for leaf, at, size in found}
 
     def place(self, name: str) -> tuple[int, int]:
         """Start and end of a leaf in the data, bytes. Raises SnapshotError for a name that it has not."""
@@ -110,10 +141,18 @@ class Schema:
         return cls(tuple(_leaves(rows)))
 
 
-def _leaves(rows: list[Any]) -> Iterable[LeafSpec]:
+def _leaves(rows: list[Any]) -> list[LeafSpec]:
     for number, row in enumerate(rows):
-        match row:
-            case [str(name), str(dtype), list(shape)]:
-                yield LeafSpec(name, dtype, tuple(shape))
-            case _:
-                raise SnapshotError(f"leaf {number} is {row!r:.80}, not a name, a type and a shape")
+        if type(row) is not list or len(row) != 3 or not _is_leaf(*row):
+            raise SnapshotError(f"leaf {number} is {row!r:.80}, not a name, a type and a shape")
+    names, forms = [row[0] for row in rows], [(row[1], tuple(row[2])) for row in rows]
+    if all(names) and {type(length) for row in rows for length in row[2]} <= {int}:
+        try:
+            return LeafSpec.several(names, forms)
+        except SnapshotError:
+            pass  # told below, of the leaf that it is
+    return [LeafSpec(name, *form) for name, form in zip(names, forms, strict=True)]
+
+
+def _is_leaf(name: Any, dtype: Any, shape: Any) -> bool:
+    return type(name) is str and type(dtype) is str and type(shape) is list

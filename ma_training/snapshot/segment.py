@@ -33,9 +33,12 @@ META_CAPACITY = 64 << 10  # bytes; Python's and NumPy's random states as JSON ta
 class Segment:
     """Made by `create` and `open`. One process at a time writes; any number may read."""
 
-    def __init__(self, path: Path, mapped: mmap, layout: Layout, schema: Schema) -> None:
+    def __init__(
+        self, path: Path, mapped: mmap, layout: Layout, schema: Schema, inode: tuple[int, int] | None = None
+    ) -> None:
+        """``inode``: device and number of the file, where it was there before."""
         self.path, self.layout, self.schema = path, layout, schema
-        self._mapped = mapped
+        self._mapped, self._inode = mapped, inode
         self._memory = memoryview(mapped)
         self._writer = self._memory[WRITER_AT : WRITER_AT + 8].cast("Q")
         self._slots = [SlotMemory(self._memory, layout, number) for number in range(layout.slots)]
@@ -74,11 +77,20 @@ class Segment:
             # Read, not mapped, until its size is known to be right: that raises no SIGBUS.
             layout = Layout.decode(os.pread(descriptor, HEADER_BYTES, 0))
             mapped = map_file(descriptor, layout.file_bytes)
-            return cls(path, mapped, layout, _schema(mapped, layout))
+            file = os.fstat(descriptor)
+            return cls(path, mapped, layout, _schema(mapped, layout), (file.st_dev, file.st_ino))
         except SnapshotError as error:
             raise SnapshotError(f"cannot use {path}: {error}") from None
         finally:
             os.close(descriptor)
+
+    def is_there(self) -> bool:
+        """Whether the file that was opened at ``path`` still is the one there."""
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._inode
 
     def begin(self, step: int) -> Slot | None:
         """A slot for a new state: never the newest complete one, never a pinned one, the oldest of the rest.

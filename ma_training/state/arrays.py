@@ -1,7 +1,9 @@
 """PyTorch's tensors and NumPy's arrays, where these are in use; neither is imported for its own sake."""
 
 import sys
+from collections import deque
 from collections.abc import Sequence
+from ctypes import memmove
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +20,9 @@ _DTYPES = {
 _NAMES = {ours: theirs for theirs, ours in _DTYPES.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Raw:
-    """Bytes that are an array of ``dtype`` (safetensors' name) and ``shape``."""
+    """Bytes that are an array of ``dtype`` (safetensors' name) and ``shape``; other ``data`` may follow."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -48,6 +50,16 @@ def same_kind(one: Any, other: Any) -> bool:
     return describe("array", one) == describe("array", other)
 
 
+def refill(held: Any, value: Any) -> None:
+    """Gives an array the content of another of the same type and shape."""
+    if isinstance(held, Raw):
+        held.data = value.data
+    elif hasattr(held, "copy_"):
+        held.copy_(value)
+    else:
+        held[...] = value
+
+
 def raw_bytes(value: Any) -> memoryview:
     """The content of a Raw or of a NumPy array, in C order."""
     if isinstance(value, Raw):
@@ -69,10 +81,14 @@ def make(spec: LeafSpec, kind: str, data: memoryview) -> Any:
 
 def new_tensor(spec: LeafSpec, data: memoryview) -> Any:
     """A tensor in this process' own memory."""
-    torch = _torch()
-    tensor = torch.empty(spec.shape, dtype=getattr(torch, _NAMES[spec.dtype]))
+    tensor = _torch().empty(spec.shape, dtype=torch_type(spec))
     fill(tensor, data)
     return tensor
+
+
+def torch_type(spec: LeafSpec) -> Any:
+    """PyTorch's type of that name."""
+    return getattr(_torch(), _NAMES[spec.dtype])
 
 
 def fill(tensor: Any, data: memoryview) -> None:
@@ -91,14 +107,24 @@ def fill(tensor: Any, data: memoryview) -> None:
     memoryview(target).cast("B")[:] = data.cast("B")
 
 
+def pour(addresses: Sequence[int], sizes: Sequence[int], tensors: Sequence[Any]) -> bool:
+    """Copies raw bytes from ``addresses`` into tensors of just these sizes in bytes; False, and nothing is
+    done, where one of them is no plain block of this machine's memory."""
+    for tensor in tensors:
+        if not tensor.is_cpu or not tensor.is_contiguous() or tensor.is_neg():
+            return False
+    targets = [tensor.data_ptr() for tensor in tensors]
+    if not all(target or not size for target, size in zip(targets, sizes, strict=True)):
+        raise StateError("a tensor to be restored has no memory: its storage was resized to 0")
+    deque(map(memmove, targets, addresses, sizes), maxlen=0)  # no bytecode between two copies
+    return True
+
+
 def views(block: memoryview, places: Sequence[tuple[LeafSpec, int]]) -> list[Any]:
     """Tensors over ``block``, which is writable, one for each leaf at its offset."""
     torch = _torch()
     flat = torch.frombuffer(block, dtype=torch.uint8)
-    return [
-        flat[at : at + spec.nbytes].view(getattr(torch, _NAMES[spec.dtype])).view(spec.shape)
-        for spec, at in places
-    ]
+    return [flat[at : at + spec.nbytes].view(torch_type(spec)).view(spec.shape) for spec, at in places]
 
 
 def _torch() -> Any:
@@ -113,13 +139,25 @@ def _tensor(name: str, value: Any, torch: Any) -> LeafSpec:
         fault = f"has the layout {value.layout}"
     elif value.is_quantized:
         fault = "is quantized"
-    elif value.device.type == "meta":
+    elif value.is_meta:
         fault = "is on the device meta, and has no numbers"
-    elif torch.utils._python_dispatch.is_traceable_wrapper_subclass(value) or hasattr(value, "device_mesh"):
+    elif type(value) is not torch.Tensor and type(value) is not torch.nn.Parameter and _is_made_of(value):
         fault = f"is a {type(value).__name__}, made of several"
     if fault:
         raise StateError(f"{name} {fault}: only plain dense tensors can be saved")
-    return LeafSpec(name, _dtype(name, str(value.dtype)[len("torch.") :]), tuple(value.shape))
+    dtype = _BY_TYPE.get(value.dtype) or _dtype(name, str(value.dtype)[len("torch.") :])
+    _BY_TYPE[value.dtype] = dtype
+    return LeafSpec(name, dtype, tuple(value.shape))
+
+
+_BY_TYPE: dict[Any, str] = {}  # torch's types seen so far
+
+
+def _is_made_of(value: Any) -> bool:
+    """Of other tensors."""
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+    return is_traceable_wrapper_subclass(value) or hasattr(value, "device_mesh")
 
 
 def _dtype(name: str, theirs: str) -> str:

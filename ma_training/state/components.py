@@ -13,12 +13,20 @@ from typing import Any, Protocol
 
 from ma_training.checkpoint.reading import compare
 
-from .arrays import fill, same_kind
+from .arrays import same_kind
 from .errors import StateError
+from .filling import fill_all
 from .flat import Flat, Found, build, flatten
-from .module_watch import ModuleWatch, unwrapped
+from .module_watch import ModuleWatch, takes_plain_copies, unwrapped
+from .optimizer_fill import plan_for
 from .optimizer_watch import OptimizerWatch
+from .stored_leaves import specs_of
 from .watch import NotPlain, Watch
+
+LOADER_HINT = (
+    "\nhint: give the ma_training.data.ResumableBatchSampler that it has, or a "
+    "torchdata.stateful_dataloader.StatefulDataLoader (pip install torchdata)"
+)
 
 
 class Component(Protocol):
@@ -45,8 +53,10 @@ def component(name: str, value: Any) -> Component:
         return ObjectComponent(name, value)
     if type(value) in (dict, list):
         return ValueComponent(name, value)
+    loader = torch is not None and isinstance(value, torch.utils.data.DataLoader)
     raise StateError(
         f"{name} is a {type(value).__name__}: no dict or list, and without state_dict() and load_state_dict()"
+        f"{LOADER_HINT if loader else ''}"
     )
 
 
@@ -59,36 +69,38 @@ class Watched:
 
     def flat(self) -> Flat:
         try:
-            if self._watch is None or not self._watch.is_current():
-                self._watch = self._make()
-            return self._watch.flat()
+            watch = self.watch()
+            return watch.flat() if watch else self._slow()
         except NotPlain:
             self._watch = None
             return self._slow()
+
+    def watch(self) -> Watch | None:
+        """None where only state_dict() knows what there is."""
+        try:
+            if self._watch is None or not self._watch.is_current():
+                self._watch = self._make()
+        except NotPlain:
+            self._watch = None
+        return self._watch
 
 
 class ModuleComponent:
     def __init__(self, name: str, module: Any) -> None:
         self.name, self._module, self._at = name, module, f"shared/{name}"
-        self.flat = Watched(lambda: ModuleWatch(module, self._at), self._slow).flat
+        self._watched = Watched(lambda: ModuleWatch(module, self._at), self._slow)
+        self.flat = self._watched.flat
 
     def load(self, tree: Any, found: Found, partly: bool) -> None:
         leaves = self.flat().leaves
         wanted = [spec for spec, _ in leaves if not partly or spec.name in found]
-        compare(wanted, [spec for spec, _ in found.values()], self.name)
-        if "$all" not in tree or not self._is_watched():
+        there = specs_of(found)
+        if wanted != there:  # of the same names in another order, perhaps
+            compare(wanted, there, self.name)
+        if "$all" not in tree or self._watched.watch() is None or not takes_plain_copies(self._module):
             self._module.load_state_dict(build(tree, found), strict=not partly)
             return
-        for spec, tensor in leaves:
-            if spec.name in found:
-                fill(tensor, found[spec.name][1])
-
-    def _is_watched(self) -> bool:
-        try:
-            ModuleWatch(self._module, self._at)
-        except NotPlain:
-            return False
-        return True
+        fill_all([leaf for leaf in leaves if not partly or leaf[0].name in found], found)
 
     def _slow(self) -> Flat:
         return flatten(dict(self._module.state_dict()), self._at)
@@ -97,10 +109,16 @@ class ModuleComponent:
 class OptimizerComponent:
     def __init__(self, name: str, optimizer: Any) -> None:
         self.name, self._optimizer, self._at = name, optimizer, f"shared/{name}"
-        self.flat = Watched(lambda: OptimizerWatch(optimizer, self._at), self._slow).flat
+        self._watched = Watched(lambda: OptimizerWatch(optimizer, self._at), self._slow)
+        self.flat = self._watched.flat
 
     def load(self, tree: Any, found: Found, partly: bool) -> None:
-        _load(self.name, self._optimizer, build(tree, found))
+        plan = None if partly or self._watched.watch() is None else plan_for(self._optimizer, tree, found)
+        if plan is None:
+            _load(self.name, self._optimizer, build(tree, found))
+            return
+        _load(self.name, self._optimizer, {"state": {}, "param_groups": plan.groups})
+        plan.fill(self._optimizer, found)
 
     def _slow(self) -> Flat:
         return flatten(self._optimizer.state_dict(), self._at)

@@ -9,6 +9,7 @@ from typing import Any
 from ma_training.snapshot import LeafSpec, Schema, Slot
 
 from .arrays import raw_bytes, views
+from .errors import StateError
 from .flat import Leaves
 
 LARGE = 32 << 10  # bytes; smaller ones PyTorch copies with one thread, and faster in one call for all
@@ -53,15 +54,27 @@ class Targets:
         ]
         small = [(target, tensor) for target, (spec, _, tensor) in found if not _is_large(spec, tensor)]
         self._small = [target for target, _ in small], [tensor for _, tensor in small]
+        self._specs = {id(tensor): spec for spec, _, tensor in placed}
 
     def fill(self) -> None:
+        """Raises StateError for a tensor whose memory was given back: to read there ends the process."""
         if self._small[0]:
+            self._check(self._small[1])
             _copy_small(*self._small)
         for target, address, size, tensor in self._large:
+            self._check((tensor,))
             if tensor.is_contiguous() and not tensor.is_neg():
                 memmove(address, tensor.data_ptr(), size)
             else:
                 _copy_small([target], [tensor])
+
+    def _check(self, tensors: Sequence[Any]) -> None:
+        addresses = [tensor.data_ptr() for tensor in tensors]
+        if not all(addresses):
+            freed = next(tensor for tensor in tensors if not tensor.data_ptr())
+            raise StateError(
+                f"{self._specs[id(freed)].name} has no memory any more: its storage was resized to 0"
+            )
 
 
 class Copier:

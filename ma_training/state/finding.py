@@ -6,10 +6,18 @@ must be of one node: each sees all there is, and takes the step that the agent h
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ma_training.checkpoint import CheckpointError, CheckpointStore, Entry, Rejected, read_entry
+from ma_training.checkpoint import (
+    CheckpointError,
+    CheckpointStore,
+    Entry,
+    Manifest,
+    Rejected,
+    read_entry,
+)
+from ma_training.snapshot import Segment
 
 from .agreement import Holding, newest_common, step_of
 from .errors import StateError
@@ -27,17 +35,20 @@ class Finding:
     source: Source | None
     rejected: tuple[Rejected, ...] = ()
     faults: tuple[str, ...] = ()
+    segments: dict[Path, Segment] = field(default_factory=dict)  # that were looked into; open
 
 
 @contextmanager
-def find(here: Surroundings, home: Home, group: Group | None) -> Iterator[Finding]:
-    """What it gives is to be copied before the end. Raises StateError, and CheckpointError."""
+def find(here: Surroundings, home: Home, group: Group | None, apart: int = 1) -> Iterator[Finding]:
+    """What it gives is to be copied before the end. Raises StateError, and CheckpointError.
+
+    ``apart``: steps from one state that is kept to the next, which is as far as ranks are from each other.
+    """
     memory = recollect(home, here.rank, here.world_size, here.identity)
     with ExitStack() as stack:
-        if group:
-            yield _together(here, memory, group, stack)
-        else:
-            yield _apart(here, memory, stack)
+        stack.callback(memory.wait)
+        finding = _together(here, memory, group, apart, stack) if group else _apart(here, memory, stack)
+        yield replace(finding, segments=memory.segments)
 
 
 def _apart(here: Surroundings, memory: Recollection, stack: ExitStack) -> Finding:
@@ -72,10 +83,14 @@ def _newer_on_disk(here: Surroundings, key: int | None) -> tuple[Entry | None, l
     return (entry if entry and entry.manifest.step > in_memory else None), rejected
 
 
-def _together(here: Surroundings, memory: Recollection, group: Group, stack: ExitStack) -> Finding:
+def _together(
+    here: Surroundings, memory: Recollection, group: Group, apart: int, stack: ExitStack
+) -> Finding:
     holdings = [_holding(numbers) for numbers in group.gather(_numbers(memory))]
     key = newest_common(holdings)
     entry, rejected = _newer_on_disk(here, key) if group.rank == 0 else (None, [])
+    if entry and key is not None and is_one_ahead(entry.manifest, step_of(key), here.world_size, apart):
+        entry = None
     path = bytes(group.spread(str(entry.path).encode() if entry else b"", 0)).decode()
     own = _from_path(here, Path(path), stack) if path else _from_memory(memory, key)
     if not path and key is None:
@@ -84,6 +99,13 @@ def _together(here: Surroundings, memory: Recollection, group: Group, stack: Exi
     if path:
         source = replace(source, where=path)
     return Finding(source, tuple(rejected), tuple(memory.faults))
+
+
+def is_one_ahead(manifest: Manifest, in_memory: int, world_size: int, apart: int) -> bool:
+    """A checkpoint that a node has made of a step which other nodes had not come to, and whose ranks it
+    therefore lacks: the step that all have is as good as that one, and loses no random numbers."""
+    lacking = manifest.world_size != world_size or len(manifest.ranks) < world_size
+    return lacking and manifest.step <= in_memory + apart
 
 
 def _from_memory(memory: Recollection, key: int | None) -> Source | None:

@@ -59,6 +59,21 @@ def unwrapped(module: Any) -> Any:
             return module
 
 
+def takes_plain_copies(module: Any) -> bool:
+    """Whether load_state_dict() would do no more than copy, of a module that can be watched: no hooks of
+    the user's. What PyTorch's own modules do besides is for states of their older versions."""
+    from torch.nn import Module
+
+    return not any(
+        one._load_state_dict_post_hooks or not _loads_as(type(one), Module) for one in module.modules()
+    )
+
+
+def _loads_as(kind: Any, base: Any) -> bool:
+    own = kind._load_from_state_dict
+    return own is base._load_from_state_dict or own.__module__.startswith("torch.nn.")
+
+
 def _walk(module: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """A module that is in two places comes twice, as in state_dict()."""
     yield prefix, module

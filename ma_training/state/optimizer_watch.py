@@ -10,6 +10,8 @@ from .watch import NotPlain, Objects, Tensors
 
 _HOOKS = ("_optimizer_state_dict_pre_hooks", "_optimizer_state_dict_post_hooks")
 
+_LOAD_HOOKS = ("_optimizer_load_state_dict_pre_hooks", "_optimizer_load_state_dict_post_hooks")
+
 
 class OptimizerWatch:
     """Its state, with the parameters numbered as by state_dict(). What is no tensor is read each time."""
@@ -25,6 +27,11 @@ class OptimizerWatch:
             raise NotPlain
         self._mask = [_is_tensor(value) for _, _, value in entries]
         self._others = [(parameter, key) for parameter, key, value in entries if not _is_tensor(value)]
+        self._sizes = self._group_sizes()
+        self._params = [
+            encode([self._numbers[parameter] for parameter in group["params"]], at, _no_array)
+            for group in optimizer.param_groups
+        ]
         self._objects = Objects(self._look())
         self._tensors = Tensors(
             (f"{at}/state/{self._numbers[parameter]}/{key}", value)
@@ -32,11 +39,15 @@ class OptimizerWatch:
         )
 
     def is_current(self) -> bool:
-        return self._objects.are(self._look()) and self._tensors.are_as_before()
+        return (
+            self._objects.are(self._look())
+            and self._group_sizes() == self._sizes
+            and self._tensors.are_as_before()
+        )
 
     def flat(self) -> Flat:
         also = encode(self._also(), f"{self._at}/state", _no_array)
-        groups = encode([self._group(one) for one in self._optimizer.param_groups], self._at, _no_array)
+        groups = [*map(self._group, self._optimizer.param_groups, self._params)]
         tree = {"state": {"$state": f"{self._at}/state", "also": also}, "param_groups": groups}
         return Flat(self._tensors.leaves, to_text(tree))
 
@@ -61,8 +72,15 @@ class OptimizerWatch:
             found.setdefault(self._numbers[parameter], {})[key] = state[parameter][key]
         return found
 
-    def _group(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {**group, "params": [self._numbers[parameter] for parameter in group["params"]]}
+    def _group(self, group: dict[str, Any], params: Any) -> dict[str, Any]:
+        """Encoded. ``params``: the numbers of its parameters, which are encoded once."""
+        if not all(type(name) is str and name[:1] != "$" for name in group):
+            raise NotPlain
+        others = {name: value for name, value in group.items() if name != "params"}
+        return {**encode(others, self._at, _no_array), "params": params}
+
+    def _group_sizes(self) -> list[int]:
+        return [len(group["params"]) for group in self._optimizer.param_groups]
 
     def _look(self) -> list[Any]:
         state, inner = self._optimizer.state, list(self._optimizer.state.values())
@@ -86,6 +104,12 @@ def _is_plain(optimizer: Any) -> bool:
         getattr(type(optimizer), name) is getattr(Optimizer, name)
         for name in ("state_dict", "load_state_dict")
     )
+
+
+def loads_plainly(optimizer: Any) -> bool:
+    """Whether load_state_dict() would do no more than copy, of an optimizer that can be watched."""
+    hooked = any(getattr(optimizer, hooks, None) for hooks in _LOAD_HOOKS)
+    return not hooked and bool(type(optimizer).__setstate__.__module__.startswith("torch.optim."))
 
 
 def _no_array(path: str, value: Any) -> None:

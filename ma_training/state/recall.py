@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from ma_training.checkpoint import Entry, load
-from ma_training.snapshot import LeafSpec, Segment, SnapshotError, Stored
+from ma_training.snapshot import Segment, SnapshotError, Stored
 from ma_training.snapshot.layout import Word
+from ma_training.snapshot.populate import Populating
 
 from .agreement import Holding, key_of
 from .errors import StateError
+from .flat import Found
 from .homes import Home
+from .stored_leaves import StoredLeaves, part
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A state as one rank sees it. ``shared`` and ``rank`` are trees by component; ``rank`` is None where
-    there is nothing of this rank."""
+    """A state as one rank sees it. ``shared`` and ``rank`` are trees by component, ``found`` and ``own``
+    their arrays; ``rank`` is None where there is nothing of this rank."""
 
     where: str  # in words
     stamp: dict[str, Any]
     shared: dict[str, Any]
     rank: dict[str, Any] | None
-    found: dict[str, tuple[LeafSpec, memoryview]]
+    found: Found
+    own: Found
     cause: str = ""
     stored: tuple[Stored, ...] = ()
 
@@ -41,6 +45,13 @@ class Recollection:
     shared: dict[int, Stored] = field(default_factory=dict)  # by key
     private: dict[int, Stored] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    segments: dict[Path, Segment] = field(default_factory=dict)  # that were opened
+    populating: list[Populating] = field(default_factory=list)
+
+    def wait(self) -> None:
+        """Until nothing but this thread is at work in the segments: they may then be closed."""
+        for one in self.populating:
+            one.wait()
 
     def holding(self) -> Holding:
         return Holding(sorted(self.shared), sorted(self.private))
@@ -53,7 +64,8 @@ class Recollection:
             shared.meta["stamp"],
             shared.meta["shared"],
             private.meta["rank"] if private else None,
-            _leaves(shared, "shared/") | (_leaves(private, "rank/") if private else {}),
+            StoredLeaves.of(shared, "shared/"),
+            StoredLeaves.of(private, "rank/") if private else {},
             stored=(shared, private) if private else (shared,),
         )
 
@@ -62,8 +74,8 @@ class Recollection:
         if key not in self.private:
             return None
         state = self.private[key]
-        leaves = _leaves(state, "rank/")
-        return Source("memory", state.meta["stamp"], {}, state.meta["rank"], leaves, stored=(state,))
+        leaves = StoredLeaves.of(state, "rank/")
+        return Source("memory", state.meta["stamp"], {}, state.meta["rank"], {}, leaves, stored=(state,))
 
 
 def recollect(home: Home, rank: int, world_size: int, identity: str) -> Recollection:
@@ -71,7 +83,7 @@ def recollect(home: Home, rank: int, world_size: int, identity: str) -> Recollec
     found = Recollection()
     for other in home.ranks():
         for path in home.places(other):
-            for state in _states(path, found.faults):
+            for state in _states(path, found):
                 if _is_of(state, identity):
                     _add(found, state, other == rank, world_size)
     return found
@@ -86,16 +98,19 @@ def _add(found: Recollection, state: Stored, own: bool, world_size: int) -> None
         found.private.setdefault(key, state)
 
 
-def _states(path: Path, faults: list[str]) -> Iterator[Stored]:
+def _states(path: Path, found: Recollection) -> Iterator[Stored]:
     if not path.exists():
         return
     try:
-        states = Segment.open(path).states()
+        segment = found.segments[path] = Segment.open(path)
     except SnapshotError as error:
-        faults.append(str(error))
+        found.faults.append(str(error))
         return
+    states = segment.states()
+    if states:
+        found.populating.append(Populating(states[0].memory.data))
     if states and not _is_sound(states[0]):  # the older ones are rarely wanted, and a GiB takes 0.1 s
-        faults.append(f"step {states[0].step} in {path}: its checksum does not fit")
+        found.faults.append(f"step {states[0].step} in {path}: its checksum does not fit")
         states = states[1:]
     yield from states
 
@@ -113,14 +128,6 @@ def _is_of(state: Stored, identity: str) -> bool:
     return isinstance(stamp, dict) and stamp.get("identity") == identity
 
 
-def _leaves(state: Stored, prefix: str) -> dict[str, tuple[LeafSpec, memoryview]]:
-    return {
-        spec.name: (spec, state.leaf(spec.name))
-        for spec in state.schema.leaves
-        if spec.name.startswith(prefix)
-    }
-
-
 @contextmanager
 def from_disk(entry: Entry, rank: int, world_size: int) -> Iterator[Source]:
     """Raises CheckpointError, and StateError for a checkpoint that was not written by a training state."""
@@ -132,4 +139,5 @@ def from_disk(entry: Entry, rank: int, world_size: int) -> Iterator[Source]:
         stamp = {"step": manifest.step, "epoch": manifest.epoch, **manifest.meta.get("stamp", {})}
         own = (loaded.rank_meta or {}).get("rank") if same_ranks else None
         cause = manifest.cause.kind
-        yield Source(str(entry.path), stamp, manifest.meta["shared"], own, dict(loaded.leaves), cause)
+        parts: tuple[Found, Found] = (part(loaded.leaves, "shared/"), part(loaded.leaves, "rank/"))
+        yield Source(str(entry.path), stamp, manifest.meta["shared"], own, *parts, cause)

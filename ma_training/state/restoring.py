@@ -12,6 +12,7 @@ from .components import Component
 from .errors import StateError
 from .flat import build
 from .recall import Source
+from .stored_leaves import part
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def put_back(components: Mapping[str, Component], source: Source) -> None:
             "hint: start with another name=, or give the checkpoint by hand: restore(path=..., include=...)"
         )
     for name, component in components.items():
-        component.load(source.shared[name], part(source.found, name), partly=False)
+        component.load(source.shared[name], part(source.found, f"shared/{name}/"), partly=False)
 
 
 def put_back_some(
@@ -45,7 +46,7 @@ def put_back_some(
     A part without tensors, such as a schedule, has the name "schedule/". Raises CheckpointError for a glob
     that matches nothing.
     """
-    names = {_bare(name): name for name in source.found if name.startswith("shared/")}
+    names = {_bare(name): name for name in source.found}
     for component in source.shared:
         if not any(name.startswith(f"{component}/") for name in names):
             names[f"{component}/"] = f"shared/{component}/"
@@ -56,7 +57,7 @@ def put_back_some(
     wanted = {name.partition("/")[0] for name in chosen}
     for name in sorted(wanted & set(components)):
         found = {names[one]: source.found[names[one]] for one in chosen if names[one] in source.found}
-        components[name].load(source.shared[name], part(found, name), partly=True)
+        components[name].load(source.shared[name], part(found, f"shared/{name}/"), partly=True)
     used = {name for name in chosen if name.partition("/")[0] in components}
     return tuple(sorted(set(names) - used))
 
@@ -66,16 +67,9 @@ def put_back_generators(source: Source, identity: str, rank: int) -> Any:
     if source.rank is None:
         generators.seed(identity, source.stamp["step"], rank)
         return None
-    found = {name: leaf for name, leaf in source.found.items() if name.startswith("rank/")}
-    state = build(source.rank["rng"], found)
+    state = build(source.rank["rng"], source.own)
     generators.put_back(state)
     return state
-
-
-def part(found: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The leaves of one component."""
-    prefix = f"shared/{name}/"
-    return {leaf: content for leaf, content in found.items() if leaf.startswith(prefix)}
 
 
 def _bare(name: str) -> str:

@@ -61,8 +61,7 @@ class Saver:
         return found
 
     def _write(self, source: Source, ranks: dict[int, RankState], cause: Cause) -> None:
-        shared = [leaf for leaf in source.found.values() if leaf[0].name.startswith("shared/")]
-        self._save(source.stamp, source.shared, shared, ranks, cause)
+        self._save(source.stamp, source.shared, list(source.found.values()), ranks, cause)
 
     def _save(
         self,
@@ -94,5 +93,4 @@ class Saver:
 
 
 def _rank_state(source: Source) -> RankState:
-    leaves = [leaf for leaf in source.found.values() if leaf[0].name.startswith("rank/")]
-    return RankState({"stamp": source.stamp, "rank": source.rank}, leaves)
+    return RankState({"stamp": source.stamp, "rank": source.rank}, list(source.own.values()))

@@ -18,10 +18,11 @@ from . import drill, generators
 from .alone import Endings
 from .components import ObjectComponent, component
 from .finding import Finding, find
-from .flat import Flat, flatten
+from .flat import Flat
 from .group import group
 from .homes import Home, home
 from .memory import Memory
+from .no_collection import no_collection
 from .recall import Source, from_disk
 from .restoring import Restored, put_back, put_back_generators, put_back_some
 from .saving import Saver
@@ -65,6 +66,7 @@ class TrainingState:
         self._samplers = [one for one in self._values.values() if isinstance(one, ResumableBatchSampler)]
         self._section: str | None = None
         self._in_epoch = self._mark = 0
+        self._generators = generators.Generators()
         self._due: str | None = None  # a checkpoint that is to be written: periodic or final
         self._place: _Place | None = None
 
@@ -84,8 +86,9 @@ class TrainingState:
             raise ValueError("restore(include=, exclude=) choose from a checkpoint that is given: path=")
         started = time.perf_counter()
         place, ranks = self._here(), group()
-        with find(place.here, place.home, ranks) as finding:
-            restored = self._take(finding, ranks is not None) if finding.source else None
+        with no_collection(), find(place.here, place.home, ranks, self._every) as finding:
+            restored = self._take(finding) if finding.source else None
+        place.memory.adopt(finding.segments)
         if path is not None and restored:
             say(f"{path} is not used: this job has a state of its own")
         elif path is not None:
@@ -94,8 +97,9 @@ class TrainingState:
             ranks.barrier()  # else one commits while another still reads
         seconds = time.perf_counter() - started
         self._tell(restored, finding, seconds)
-        step, where = (restored.step, restored.source) if restored else (0, "")
-        drill.after_restore(place.here, step, where, seconds, self._private())
+        if place.here.drill:
+            step, where = (restored.step, restored.source) if restored else (0, "")
+            drill.after_restore(place.here, step, where, seconds, self._private())
         return restored
 
     def commit(self, batches: int = 1) -> None:
@@ -205,9 +209,9 @@ class TrainingState:
         return {name: one.flat() for name, one in self._components.items()}
 
     def _private(self) -> Flat:
-        return flatten({"rng": generators.capture()}, "rank")
+        return self._generators.flat()
 
-    def _take(self, finding: Finding, together: bool) -> Restored:
+    def _take(self, finding: Finding) -> Restored:
         source = finding.source
         assert source is not None
         put_back(self._components, source)
@@ -222,7 +226,7 @@ class TrainingState:
             raise CheckpointError(f"{path}: {faults[0].file}: {faults[0].what}")
         with from_disk(entry, here.rank, here.world_size) as source:
             if tuple(include) == ("*",) and not exclude:
-                return self._take(Finding(source), together=False)
+                return self._take(Finding(source))
             skipped = put_back_some(self._components, source, include, exclude)
         return Restored(0, 0, str(path), skipped)
 

@@ -7,6 +7,7 @@ from ma_training.snapshot import LeafSpec
 
 from .group import Group
 from .recall import Source
+from .stored_leaves import specs_of
 
 
 def share_source(group: Group, own: Source | None) -> Source:
@@ -22,26 +23,20 @@ def share_source(group: Group, own: Source | None) -> Source:
         received[name] = (LeafSpec(name, dtype, tuple(shape)), group.spread(data, giver))
     if has[group.rank] and own:
         return own
-    private = own.found if own else {}
-    rank = own.rank if own else None
-    stored = own.stored if own else ()
     return Source(
         outline["where"],
         outline["stamp"],
         outline["shared"],
-        rank,
-        received | private,
+        own.rank if own else None,
+        received,
+        own.own if own else {},
         outline["cause"],
-        stored,
+        own.stored if own else (),
     )
 
 
 def _outline(source: Source) -> bytes:
-    leaves: list[Any] = [
-        [spec.name, spec.dtype, spec.shape]
-        for spec, _ in source.found.values()
-        if not spec.name.startswith("rank/")
-    ]
+    leaves: list[Any] = [[spec.name, spec.dtype, spec.shape] for spec in specs_of(source.found)]
     return json.dumps(
         {
             "where": source.where,

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from operator import is_
 from typing import Any, Protocol
 
+from ma_training.snapshot import LeafSpec
+
 from .arrays import describe
 from .flat import Flat, Leaves
 
@@ -41,12 +43,7 @@ class Tensors:
 
     def __init__(self, named: Iterable[tuple[str, Any]]) -> None:
         """Raises StateError for tensors that cannot be saved."""
-        self.leaves: Leaves = []
-        for name, tensor in named:
-            found = describe(name, tensor)
-            if found is None:
-                raise NotPlain
-            self.leaves.append((found[0], tensor))
+        self.leaves: Leaves = _described(named)
         self._tensors = [tensor for _, tensor in self.leaves]
         self._shapes = [tensor.shape for tensor in self._tensors]
         self._dtypes = Objects([tensor.dtype for tensor in self._tensors])
@@ -56,3 +53,18 @@ class Tensors:
         return [tensor.shape for tensor in self._tensors] == self._shapes and self._dtypes.are(
             [tensor.dtype for tensor in self._tensors]
         )
+
+
+def _described(named: Iterable[tuple[str, Any]]) -> Leaves:
+    """Most are of a few forms: of each, one is looked at closely."""
+    pairs = list(named)
+    forms = [(type(one), one.dtype, one.layout, one.device, one.shape) for _, one in pairs]
+    known: dict[Any, tuple[str, tuple[int, ...]]] = {}
+    for form, (name, tensor) in zip(forms, pairs, strict=True):
+        if form not in known:
+            found = describe(name, tensor)
+            if found is None:
+                raise NotPlain
+            known[form] = found[0].dtype, found[0].shape
+    specs = LeafSpec.several([name for name, _ in pairs], [known[form] for form in forms])
+    return [(spec, tensor) for spec, (_, tensor) in zip(specs, pairs, strict=True)]

@@ -1,10 +1,8 @@
 """Notices hangs and stragglers: evidence is collected, pure rules judge it, stacks explain it."""
 
-from .budget import spent
 from .evidence import DeviceEvidence, Evidence, Frame, RankEvidence, Stack
 from .findings import Cleared, Finding, Hang, Straggler, Suspect
 from .learning import Learned
-from .nodes import job_hangs
 from .rules import State, Watch
 
 __all__ = [
@@ -21,6 +19,4 @@ __all__ = [
     "Straggler",
     "Suspect",
     "Watch",
-    "job_hangs",
-    "spent",
 ]

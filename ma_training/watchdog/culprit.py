@@ -5,7 +5,9 @@ In a hang most ranks wait for the others; the one that does not is the culprit. 
     stopped, kernel      it cannot run at all                              culprit
     mute                 no one could look into it                         culprit, if the others wait
     gil, loader, lock,   something of its own                              culprit
-    exit, write, busy
+    exit, write, own
+    (weak) busy, lock    in C: a lock, a loop, a socket; `work.wait()` and waits, if another is a culprit
+                         `loss.item()` look like this                      or the recorder says so
     maybe                backward, synchronize: waits for a device or      waits, if nothing better
                          for gradients, or computes                        is known
     collective, meeting  waits for its peers
@@ -48,7 +50,7 @@ def explain(
     ended: Sequence[int] = (),
 ) -> Explanation:
     """``since``: for how many seconds a rank has done nothing new. ``ended``: ranks whose script is over."""
-    activities = {sample.rank: activity_of(sample) for sample in samples}
+    activities = {sample.rank: _known(activity_of(sample), sample.rank, recorder) for sample in samples}
     groups = group(samples)
     waiting, culprits = _parted(activities)
     kind = ""
@@ -71,10 +73,20 @@ def _parted(activities: Mapping[int, Activity]) -> tuple[tuple[int, ...], tuple[
     certain = [rank for rank, activity in activities.items() if activity.waits]
     perhaps = [rank for rank, activity in activities.items() if activity.may_wait]
     others = [rank for rank in activities if rank not in certain and rank not in perhaps]
+    strong = [rank for rank in others if not activities[rank].weak]
     # One that no one could look into proves nothing where nobody is known to wait.
     if not certain and not perhaps and all(activities[rank].kind == "mute" for rank in others):
         return (), ()
-    return tuple(sorted(certain + perhaps)), tuple(sorted(others))
+    culprits = strong or others
+    return tuple(sorted(set(activities) - set(culprits))), tuple(sorted(culprits))
+
+
+def _known(activity: Activity, rank: int, recorder: Recorder | None) -> Activity:
+    """What the recorder adds: a wait in C is one in the collective that the rank has entered last."""
+    call = recorder.pending(rank) if recorder else None
+    if not activity.weak or call is None or rank in (recorder.lagging() if recorder else ()):
+        return activity
+    return Activity("collective", call.operation, activity.where)
 
 
 def _places(activities: Mapping[int, Activity], ranks: Sequence[int]) -> dict[str, list[int]]:
@@ -97,7 +109,7 @@ def _kind(
     waiting: Sequence[int],
     recorder: Recorder | None,
 ) -> str:
-    if recorder and recorder.mismatch():
+    if recorder and recorder.mismatch() and set(culprits) <= set(recorder.different()):
         return "mismatch"
     kinds = [activities[rank].kind for rank in culprits if rank in activities]
     if kinds and kinds[0] not in ("collective", "meeting", "maybe"):

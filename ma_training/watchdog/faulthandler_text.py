@@ -20,6 +20,8 @@ def parse(text: str, main_thread: int = 0) -> tuple[Thread, ...]:
         elif found and (frame := _FRAME.fullmatch(line)):
             number = int(frame[2]) if frame[2].isdigit() else 0
             found[-1][2].append(Frame(frame[3], frame[1], number))
+        elif found and line == "  ...":  # a hundred frames have been listed
+            found[-1][2].append(Frame("...", "<not listed>", 0))
     # The interpreter lists its threads newest first.
     main = main_thread or (found[-1][0] if found else 0)
     return tuple(Thread(own_part(tuple(frames)), identity == main, name) for identity, name, frames in found)

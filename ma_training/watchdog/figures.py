@@ -12,7 +12,7 @@ NOTHING_KNOWN = 90.0  # limit where too little has been learned
 # --- what the second kind of evidence must show ---
 CONFIRM = 3.6  # everything has an explanation and stands still for this long: the hang is certain
 SAMPLES = 4  # equal stacks at least
-GIL_SHARE = 0.75  # of the samples in which whoever spins in Python holds the GIL
+GIL_SHARE = 0.6  # of the samples in which whoever spins in Python holds the GIL
 UNSEEN = 20.0  # nothing moves, but stacks cannot be seen
 FIRST_COLLECTIVE = 25.0  # waiting in collectives where nothing is known (a first broadcast is long)
 LOG_MOVES = 60.0  # the stack is the same, but the log grows: a thread that reports
@@ -65,5 +65,3 @@ WINDOW_STEPS = 10  # in a window at least: it is longer where they take longer
 PAUSE = 3.0  # steps' times without a step: then it was no training, and the window says nothing
 COMPARABLE = 5  # observations in a window in which all ranks have done the same step
 LONG_SECTION = 5.0  # shorter ones are not compared: they are read once a second
-
-HANGS = 3  # without progress between them, and the job is over

@@ -108,6 +108,11 @@ class Recorder:
             for name in sorted(names)
         }
 
+    def pending(self, rank: int) -> Call | None:
+        """The last collective that ``rank`` has entered and not finished."""
+        calls = [call for of in self._ranks.get(rank, {}).values() for call in of if not call.done]
+        return calls[-1] if calls else None
+
     def lagging(self) -> tuple[int, ...]:
         """Ranks that have not entered a collective in which others wait."""
         return tuple(sorted({rank for odd in self._odd for rank in odd.absent}))

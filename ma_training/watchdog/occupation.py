@@ -25,6 +25,7 @@ class Activity:
     cause: str = ""  # for the catalogue
 
     running: bool = False  # of one that may wait: it computes, or spins
+    weak: bool = False  # a wait in C, or a loop there, that could be one for its peers: not to be told apart
 
     @property
     def waits(self) -> bool:
@@ -62,9 +63,7 @@ def activity_of(sample: Sample) -> Activity:
         meeting = is_meeting(collective)
         return Activity("meeting" if meeting else "collective", collective, where)
     if in_exit(frames):
-        return Activity(
-            "exit", "at the end of its script, waiting for what that left", _exit_place(sample), cause="exit"
-        )
+        return Activity("exit", "past the end of its script", _exit_place(sample), cause="exit")
     if in_loader(frames):
         return _loading(sample, where)
     if called := may_wait(frames):
@@ -84,7 +83,9 @@ def _gil_holder(sample: Sample) -> Thread | None:
 
 
 def _exit_place(sample: Sample) -> str:
-    """What is waited for: another thread's place in the user's code, or the handler's own."""
+    """The handler's place in the user's code; else that of a thread that is waited for."""
+    if in_users_code(sample.main.frames):
+        return place(sample.main.frames)
     others = [place(thread.frames) for thread in sample.threads if not thread.main and thread.frames]
     return next((where for where in others if where), place(sample.main.frames))
 
@@ -108,16 +109,17 @@ def _own(sample: Sample, where: str) -> Activity:
             "write", "writing what no one takes" if kind == "log writer" else "writing", where, waits, kind
         )
     if waits.startswith(("read ", "readv ", "pread ", "recvfrom ", "recvmsg ")):
-        return Activity("read", "reading", where, waits, "read")
+        return Activity("read", "reading", where, waits, "read", weak="socket:" in waits)
     if sample.state == "D":
         return Activity("kernel", "in the kernel", where, waits, "kernel")
     if in_lock(frames) or waits == "a lock":
-        return Activity("lock", "waiting for a lock", where, cause="lock")
+        return Activity("lock", "waiting for a lock", where, cause="lock", weak=not in_lock(frames))
     if waits == "sleep":
         return Activity("own", "asleep", where, cause="sleep")
     if sample.state == "R":
-        return Activity("busy", "busy", where, cause="busy")
-    return Activity("own", "waiting", where, waits if waits in ("poll", "a child process") else "", "own")
+        return Activity("busy", "busy", where, cause="busy", weak=True)
+    more = waits if waits in ("poll", "a child process") else ""
+    return Activity("own", "waiting", where, more, "own", weak=waits != "a child process")
 
 
 def _kernel(sample: Sample) -> str:

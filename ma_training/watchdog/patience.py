@@ -10,6 +10,7 @@
     in a collective, at the same place                   CONFIRM; where nothing is known FIRST_COLLECTIVE
     the same place, nothing moves                        CONFIRM; where nothing is known NOTHING_KNOWN
     the same place, holding the GIL, busy                CONFIRM; where nothing is known as a long call
+    the last three, if it was elsewhere when suspected   the limit once more; as a long call
     the same place, busy without the GIL (a long call)   LONG_CALL; SPIN while a device is full
     the same place, while a device works                 the same; where nothing is known, see unknown.py
     the same place, and output, disk, network, IO        LOG_MOVES, DISK, NETWORK_MOVES, IO_MOVES
@@ -85,7 +86,7 @@ def standing(activity: Activity, place: Place, around: Surroundings) -> Standing
     if place.debugged:
         return Standing("moves", 0.0, inf, "is at a debugger's prompt")
     if place.collective:
-        patience = CONFIRM if around.known else FIRST_COLLECTIVE
+        patience = _confirm(place, around) if around.known else FIRST_COLLECTIVE
         if not around.known:  # who sleeps in it came there before anyone looked
             stood = max(stood, now - activity.flat_since)
         patience = max(patience, _signs(activity, around, collective=True))
@@ -100,12 +101,14 @@ def _at_one_place(activity: Activity, place: Place, around: Surroundings, stood:
             if around.level is not None and around.level >= DEVICE_IDLE:
                 signs = max(signs, _long_call(around))
             stood = min(stood, activity.without_cpu(around.now))
-            return Standing("still", stood, max(CONFIRM, signs), f"stands still {place}: {_FLAT}")
+            return Standing(
+                "still", stood, max(_confirm(place, around), signs), f"stands still {place}: {_FLAT}"
+            )
         flat = around.now - activity.flat_since
         return Standing("still", flat, max(NOTHING_KNOWN, signs), f"stands still {place}: {_FLAT}")
     long_call = _long_call(around)
     if place.holds_gil:
-        patience = max(CONFIRM if around.known else long_call, signs)
+        patience = max(CONFIRM if around.known and not place.moved else long_call, signs)
         return Standing("spins", stood, patience, f"holds the GIL {place} all the time, busy")
     return Standing("calls", stood, max(long_call, signs), f"is busy in one call {place}")
 
@@ -144,6 +147,11 @@ def _signs(activity: Activity, around: Surroundings, collective: bool = False) -
     if not around.known and not collective:
         signs.append(around.device)
     return max(signs)
+
+
+def _confirm(place: Place, around: Surroundings) -> float:
+    """What hangs stood there before the limit was over. What has moved since was at work until then."""
+    return max(CONFIRM, around.limit) if place.moved else CONFIRM
 
 
 def _long_call(around: Surroundings) -> float:

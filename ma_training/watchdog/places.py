@@ -19,12 +19,14 @@ class Place:
         self.stack: Stack | None = None
         self.since = self.seen_at = 0.0
         self.samples = 0
+        self.moved = False  # it has been seen elsewhere before
         self.with_gil = 0  # of the samples
 
     def see(self, stack: Stack, now: float) -> None:
         if not stack.frames and not stack.collective:
             return  # no one could look
         if self.stack is None or not self._is_here(stack):
+            self.moved = self.stack is not None
             self.since, self.samples, self.with_gil = now, 0, 0
         self.stack, self.seen_at = stack, now
         self.samples += 1

@@ -31,6 +31,7 @@ class Progress:
         self.marks = 0  # of progress, in this watch
         self.idle = 0.0
         self._steps = 0
+        self._start = 0.0  # the longest that this start went on without progress
 
     def update(self, rank: RankEvidence, clock: JobClock, learned: Learned) -> bool:
         """Whether there is progress since the last observation; durations go to ``learned``."""
@@ -60,10 +61,19 @@ class Progress:
             at = clock.at or at  # when it was left is not told
         now = max(clock.when(at), self.since)
         if not (before == TRAIN and self._steps < WARM_UP):
-            learned.add(before, now - self.since, max(steps, 1) if before != START else 1)
+            self._learn(before, now - self.since, max(steps, 1), learned)
         self._steps += steps
         self.marks += max(steps, 1)
         self.since, self.at = now, max(at, self.at)
+
+    def _learn(self, phase: str, seconds: float, times: int, learned: Learned) -> None:
+        if phase != START:
+            learned.add(phase, seconds, times)
+            return
+        # Of parts of a start the whole must not be judged: imports are quick, and a first step is not.
+        self._start = max(self._start, seconds)
+        if self.phase == TRAIN:
+            learned.add(START, self._start)
 
 
 def _times(rank: RankEvidence) -> tuple[float | None, ...]:

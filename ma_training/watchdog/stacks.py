@@ -22,7 +22,7 @@ from .samples import FAULTHANDLER, PY_SPY, Sample, Thread
 
 TIMEOUT = 2.0  # seconds for all of it
 MOST_CHILDREN = 32  # processes of a rank, besides the worker, that are looked at
-AT_ONCE = 16  # py-spies
+AT_ONCE = max(4, 2 * (os.cpu_count() or 1))  # py-spies: more than there are cores only hold each other up
 _SPIES_SHARE = 0.6  # of the time; what is left is for asking
 
 Found: TypeAlias = tuple[Thread, ...] | str  # threads, or why there are none
@@ -57,7 +57,9 @@ def take(
     """
     started = time.monotonic()
     program = pyspy.find() if spy is None else spy
-    pids = [pid for subject in subjects for pid in _pids(subject)]
+    # Workers first: where time is short, none of them is left out for another's children.
+    turns = itertools.zip_longest(*map(_pids, subjects))
+    pids = [pid for turn in turns for pid in turn if pid is not None]
     spied = _spy(program, pids, native, started + timeout * _SPIES_SHARE) if program else {}
     mute = [subject for subject in subjects if isinstance(spied.get(subject.pid, "not found"), str)]
     answers = _ask({subject.pid: subject.asked for subject in mute}, started + timeout)

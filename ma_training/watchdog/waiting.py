@@ -36,7 +36,6 @@ _LOCK_FILES = re.compile(
     r"/(threading|queue|concurrent/futures/_base|multiprocessing/(queues|synchronize))\.py$"
 )
 _LOCK_CALLS = ("acquire", "wait", "join", "get", "put", "__enter__", "result", "_wait_for_tstate_lock")
-_EXIT_CALLS = ("_shutdown", "_exit_function", "_run_exitfuncs", "_python_exit")
 _LIBRARY = re.compile(
     r"/(site|dist)-packages/|/lib/python\d[\d.]*/|/ma_training/|^<|\.so(\.|$)|^\?$|\.(cpp|cc|c|h)$"
 )
@@ -105,6 +104,9 @@ def is_meeting(collective: str) -> bool:
 def may_wait(frames: Sequence[Frame]) -> str:
     """What it is in that waits for the others' gradients, or for a device that does: 'backward', ''."""
     inner = _library_end(frames)
+    innermost = next(filter(is_python, inner), None)
+    if innermost and innermost.file.endswith("/torch/nn/parallel/distributed.py"):
+        return "DistributedDataParallel"  # it shares buffers before a forward
     if any(_BACKWARD.search(frame.file) for frame in inner):
         return "backward"
     return "synchronize" if any(_DEVICE.search(frame.file) for frame in inner) else ""
@@ -128,8 +130,11 @@ def in_lock(frames: Sequence[Frame]) -> bool:
 
 
 def in_exit(frames: Sequence[Frame]) -> bool:
-    """The script is over; the interpreter waits for what it left."""
-    return any(frame.function.rpartition(".")[2] in _EXIT_CALLS for frame in frames)
+    """Of a main thread: the script is over; an exit handler runs, or a thread is waited for."""
+    outer = next(filter(is_python, reversed(frames)), None)
+    if outer is None or outer.function == "<module>" or outer.file.startswith("<"):
+        return False
+    return not outer.file.endswith(("/runpy.py", "/ma_training/agent/bootstrap.py"))
 
 
 def in_logging(frames: Sequence[Frame]) -> bool:

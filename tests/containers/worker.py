@@ -8,7 +8,7 @@ import json, os, signal, sys
 from pathlib import Path
 from ma_training.devices import memory_limits
 from ma_training.diagnosis.oom import OomCounters
-from ma_training.snapshot import LeafSpec, Schema, Segment, decide, file_room, room
+from ma_training.snapshot import Copy, LeafSpec, Schema, Segment, decide, file_room, room
 
 MIB = 1 << 20
 attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
@@ -19,7 +19,7 @@ def make_segment():
     disk.mkdir(parents=True, exist_ok=True)
     shm = room(file_room(Path("/dev/shm")), memory_limits())
     mode = os.environ["LAUNCHER_WORKER_SNAPSHOT_MODE"]
-    choice = decide(schema.data_bytes, shm, room(file_room(disk)), mode)
+    choice = decide([Copy(schema.data_bytes)], shm, room(file_room(disk)), mode)
     print("choice:", choice.where, choice.slots, choice.why, flush=True)
     home = {"shm": memory, "disk": disk}[choice.where]
     return Segment.create(home / "rank-0.snap", schema, slots=choice.slots)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ma_training.watchdog.kernel_state import main_state
 from tests.support import Job, Launcher, wait_until
 
 WAITS = """
@@ -28,6 +29,8 @@ def running(launcher: Launcher, script: str = WAITS, ranks: int = 2) -> Job:
     job = launcher.start("--nproc-per-node", ranks, launcher.script(script))
     for rank in range(ranks):
         job.wait_log("up", rank)
+        pid = job.worker_pid(rank)
+        wait_until(lambda pid=pid: main_state(pid) == "S", f"rank {rank} asleep")
     return job
 
 
@@ -37,7 +40,7 @@ def test_a_running_job(launcher: Launcher) -> None:
     assert dump.process.returncode == 0
     first, *_ = dump.stdout.splitlines()
     assert "rank 0 is waiting for a lock at train.py:7" in first
-    assert "rank 1 is at the end of its script, waiting for what that left at train.py:7" in first
+    assert "rank 1 is past the end of its script at train.py:7" in first
     assert f"rank 0 (pid {job.worker_pid(0)}; py-spy)" in dump.stdout
     assert f"    wait_for_ever ({launcher.directory}/train.py:7)\n" in dump.stdout
     assert "bootstrap.py" not in dump.stdout
@@ -105,7 +108,7 @@ def test_a_worker_that_is_stopped(launcher: Launcher) -> None:
     os.kill(job.worker_pid(0), signal.SIGSTOP)
     dump = launcher.run_bare("dump")
     os.kill(job.worker_pid(0), signal.SIGCONT)
-    assert "rank 0 is stopped (SIGSTOP) at train.py:7" in dump.stdout
+    assert "rank 0 is stopped (SIGSTOP) at train.py:" in dump.stdout
 
 
 def test_no_job(launcher: Launcher) -> None:
@@ -177,3 +180,32 @@ def test_damaged_events(launcher: Launcher) -> None:
     dump = launcher.run_bare("dump", "bad")
     assert dump.process.returncode == 64
     assert "does not run any more" in dump.stderr
+
+
+AS_ANOTHER = """
+import os, sys
+from launchers.cli import dump, dump_target  # before it is nobody, who may not read this
+from launchers.cli.errors import UsageError
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for words in (sys.argv[1:2], ["--run-dir", os.path.dirname(sys.argv[1])], sys.argv[2:]):
+    try:
+        dump.main(words)
+    except UsageError as error:
+        error.say()
+"""
+
+
+def test_another_users_run(launcher: Launcher) -> None:
+    run = launcher.directory / "runs" / "theirs"
+    (run / "events").mkdir(parents=True)
+    run.chmod(0)
+    init = "1" if os.getuid() else str(os.getpid())  # a process of someone else's
+    words = [sys.executable, "-c", AS_ANOTHER, str(run), init]
+    dump = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    run.chmod(0o700)
+    assert dump.stderr.count(f"{run} is another user's") >= 1
+    assert dump.stderr.count("is another user's") == 2
+    assert dump.stderr.count("run it as the user who started the job") == 2
+    assert f"process {init}" in dump.stderr

@@ -17,7 +17,7 @@ from ma_training.watchdog.culprit import Explanation, explain
 from ma_training.watchdog.flight_recorder import gather
 from ma_training.watchdog.kernel_state import main_state
 from ma_training.watchdog.samples import FAULTHANDLER, PY_SPY, Sample
-from ma_training.watchdog.stacks import Subject, take
+from ma_training.watchdog.stacks import AT_ONCE, Subject, take
 from tests.hung import Worker, Workers
 
 NONE = ""  # as if py-spy were not installed
@@ -130,11 +130,13 @@ def test_two_threads_that_wait_for_each_other(start: Start, spy: str | None) -> 
 
 
 GIL = """
-import ctypes, threading
+import ctypes
 libc = ctypes.PyDLL(None)  # does not give the GIL up
+mutex = ctypes.create_string_buffer(64)
 def stuck():
+    libc.pthread_mutex_lock(mutex)
     print("up")
-    libc.sleep(1000)
+    libc.pthread_mutex_lock(mutex)
 stuck()
 """
 
@@ -147,6 +149,29 @@ def test_the_gil_held_in_c(start: Start, spy: str | None) -> None:
     assert functions(found) == ["stuck", "<module>"]
     if spy is None:  # faulthandler does not say who has it
         assert explain([found]).kind == "gil"
+
+
+ALONE = {
+    "exit": "import atexit, time\n@atexit.register\ndef last():\n    print('up')\n    time.sleep(1000)\n",
+    "log writer": (
+        "import logging, os\n"
+        "log = logging.StreamHandler(os.fdopen(os.pipe()[1], 'w'))\n"
+        "print('up')\n"
+        "while True: log.handle(logging.makeLogRecord({'msg': 'x' * 9999}))\n"
+    ),
+    "read": "import os\nends = os.pipe()\nprint('up')\nos.read(ends[0], 1)\n",
+    "busy": "print('up')\nwhile True: pass\n",
+    "own": "import select\nprint('up')\nselect.select([], [], [])\n",
+}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+@pytest.mark.parametrize("spy", [None, NONE])
+def test_what_one_alone_is_in(start: Start, kind: str, spy: str | None) -> None:
+    workers = start(ALONE[kind])
+    found = settled(workers, lambda found: found.kind == kind, spy)
+    assert (found.kind, found.culprits) == (kind, (0,)), found
+    assert " at train.py:" in found.sentence
 
 
 def test_a_stopped_one(start: Start) -> None:
@@ -194,6 +219,13 @@ def test_one_that_has_blocked_all_signals(start: Start) -> None:
     )
     mute = sample(worker, NONE, timeout=0.5)
     assert "it did not answer in time" in mute.problem
+
+
+def test_one_that_the_signal_wakes(start: Start) -> None:
+    """Its answer is there, though the call in which it hung was cut short, and it has ended."""
+    (worker,) = start("import ctypes\nprint('up')\nctypes.CDLL(None).pause()\n")
+    until_state(worker, "S")
+    assert functions(sample(worker, NONE)) == ["<module>"]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +283,7 @@ def test_all_are_looked_at_at_once(start: Start, tmp_path: Path) -> None:
     (worker,) = start(SLEEP)
     spy = fake_spy(tmp_path, f"echo >> {tmp_path}/begun; exec sleep 1000")
     found = take([worker.subject()] * 8, 10.0, spy=spy)
-    assert (tmp_path / "begun").read_text() == 8 * "\n"
+    assert (tmp_path / "begun").read_text() == min(8, AT_ONCE) * "\n"
     assert {functions(one)[0] for one in found} == {"inner"}
 
 
@@ -294,6 +326,11 @@ HANGS = {
         "skipped",
         "barrier at train.py:11; ranks 0, 1 called all_reduce of float32 [8], rank 2 called barrier (#2)",
     ),
+    "a handle": (
+        "if rank == 2:\n  while True: pass\ndist.all_reduce(torch.ones(8), async_op=True).wait()",
+        "busy",
+        "ranks 0, 1 wait in all_reduce at train.py:12; rank 2 is busy at train.py:11; rank 2 has not entered",
+    ),
     "mismatch": (
         "dist.all_reduce(torch.ones(10 if rank == 2 else 12))\ntime.sleep(1000)",
         "mismatch",
@@ -321,6 +358,23 @@ def settled(
     while not done(found := explained(workers, spy)) and time.monotonic() < until:
         time.sleep(0.05)
     return found
+
+
+@pytest.mark.torch
+def test_one_that_does_not_come_to_the_meeting(start: Start) -> None:
+    workers = start(
+        """
+        import os, time, torch.distributed as dist
+        print("up")
+        if os.environ["RANK"] == "2":
+            time.sleep(1000)
+        dist.init_process_group("gloo")
+        """,
+        3,
+    )
+    found = settled(workers, lambda found: found.waiting == (0, 1))
+    assert (found.culprits, found.kind) == ((2,), "sleep")
+    assert found.sentence.startswith("ranks 0, 1 wait in init_process_group at train.py:6; rank 2 is asleep")
 
 
 @pytest.mark.torch

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ma_training.agent.bootstrap import SECTION_SIZE
+from ma_training.watchdog.asking import ask_all
+from ma_training.watchdog.flight_recorder import gather
 from tests.hung import Worker, Workers
 from tests.support import wait_until
 
@@ -141,3 +143,38 @@ def test_training_state_without_a_launcher(tmp_path: Path) -> None:
     path = tmp_path / "train.py"
     path.write_text(textwrap.dedent(script))
     subprocess.run([sys.executable, path], cwd=tmp_path, check=True, timeout=60)
+
+
+def test_a_flight_recorder_that_is_not_there(start: Start) -> None:
+    """No torch that has one; the answer is there all the same, and is none."""
+    workers = start(
+        """
+        import time
+        from torch.optim.optimizer import Optimizer
+        Optimizer().step()
+        print("up")
+        time.sleep(1000)
+        """,
+        2,
+    )
+    deadline = time.monotonic() + 60
+    assert ask_all({one.pid: one.record for one in workers}, deadline) == {one.pid: "" for one in workers}
+    assert gather({one.rank: (one.pid, one.record) for one in workers}, 60) is None
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("", "it has done no step yet"),
+        ("Optimizer().step(); os.closerange(3, 1000)", "the script has closed its descriptor"),
+        (
+            # The same number, another pipe: nothing of ours is written into it.
+            "Optimizer().step(); os.closerange(3, 1000); [os.pipe() for _ in range(9)]",
+            "the script has closed its descriptor",
+        ),
+    ],
+)
+def test_a_flight_recorder_that_cannot_be_asked(start: Start, script: str, why: str) -> None:
+    head = "import os, time\nfrom torch.optim.optimizer import Optimizer\n"
+    worker, _ = start(f"{head}{script}\nprint('up')\ntime.sleep(1000)\n", 2)
+    assert why in worker.record.ask(worker.pid)

@@ -199,6 +199,23 @@ def test_a_part_without_a_state_is_named() -> None:
         TrainingState(scheduler=3)
 
 
+def test_a_loader_that_does_not_know_its_place_is_refused_with_a_way_out() -> None:
+    loader = torch.utils.data.DataLoader([1, 2])
+    with pytest.raises(StateError, match=r"loader is a DataLoader: .*\nhint: .*pip install torchdata"):
+        TrainingState(loader=loader)
+
+
+def test_a_parameter_that_changes_its_group_is_noticed(agent: JobDirectory) -> None:
+    one, two = nn.Linear(2, 2), nn.Linear(2, 2)
+    optimizer = torch.optim.SGD([{"params": list(one.parameters())}, {"params": list(two.parameters())}], 0.1)
+    state = TrainingState(optimizer=optimizer)
+    state.commit()
+    optimizer.param_groups[1]["params"].insert(0, optimizer.param_groups[0]["params"].pop())
+    state.commit()
+    groups = Segment.open(agent.segment(0)).states()[0].meta["shared"]["optimizer"]["param_groups"]
+    assert [group["params"] for group in groups] == [[0], [1, 2, 3]]
+
+
 def test_other_shapes_are_named(agent: JobDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     TrainingState(model=nn.Linear(2, 3)).commit()
     monkeypatch.setenv("LAUNCHER_WORKER_RESUME_STEP", "1")

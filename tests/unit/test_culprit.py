@@ -72,7 +72,7 @@ CULPRITS = [
     (
         "exit",
         sample(2, [Frame("_shutdown", THREADING, 1583)]),
-        "rank 2 is at the end of its script, waiting for what that left at threading.py:1583",
+        "rank 2 is past the end of its script at threading.py:1583",
     ),
 ]
 
@@ -117,6 +117,27 @@ def test_the_others_in_backward_wait_too() -> None:
 def test_one_that_computes_does_not_wait_in_backward() -> None:
     found = explain([sample(0, BACKWARD, state="R"), sample(1, READING)])
     assert found.sentence.startswith("rank 0 is in backward at train.py:87; rank 1 is in the data loader")
+
+
+IN_C = (Frame("train", "/job/train.py", 70), main())  # `work.wait()`, `loss.item()`
+
+
+@pytest.mark.parametrize(
+    "fields", [{"state": "R"}, {"waits_for": "a lock"}, {"waits_for": "recvfrom of socket:[1]"}]
+)
+def test_waits_in_c_that_could_be_for_the_others(fields: dict[str, str]) -> None:
+    inside = [sample(rank, IN_C, **fields) for rank in (0, 1)]
+    other = explain([*inside, sample(2, READING)])
+    assert (other.culprits, other.waiting) == ((2,), (0, 1))
+    assert explain([inside[0], sample(2)]).culprits == (0,)  # who is certain to wait is not the culprit
+
+    waiting = calls(REDUCE, REDUCE)
+    recorder = Recorder({0: waiting, 1: waiting, 2: calls(REDUCE, pending=False)})
+    late = explain([*inside, sample(2, IN_C, **fields)], recorder)
+    assert (late.culprits, late.waiting) == ((2,), (0, 1))
+    assert late.sentence.startswith("ranks 0, 1 wait in all_reduce at train.py:70; rank 2 is ")
+    nowhere = explain(inside, Recorder({0: waiting, 1: waiting}))
+    assert (nowhere.waiting_only, nowhere.kind) == (True, "elsewhere")
 
 
 def test_different_collectives() -> None:

@@ -1,8 +1,20 @@
 """When a leader has the say, and when it has it no more."""
 
-from ma_training.coordination.leader import Leader
-from ma_training.coordination.messages import Elsewhere, Hello, Slice, Standby, Terms, Vote, Welcome
+from ma_training.coordination.leader import Leader, Phase
+from ma_training.coordination.messages import (
+    Done,
+    Elsewhere,
+    Hello,
+    PortHeld,
+    Slice,
+    Standby,
+    Stands,
+    Terms,
+    Vote,
+    Welcome,
+)
 from ma_training.coordination.outputs import Output, Resign, Send
+from ma_training.diagnosis import WorkerFailure
 
 TERMS = Terms(3, 3, 0, 1, 3)
 
@@ -54,3 +66,48 @@ def test_one_that_points_elsewhere_does_not_lead_until_nobody_tells_it_any_more(
     assert said(leader.joined(2, Hello("new", "host3", "host3", TERMS), 0.3)) == [Elsewhere]
     leader.tick(7.0)
     assert leader.leads
+
+
+def hung(rank: int) -> dict[str, object]:
+    return WorkerFailure(rank, 77, 1.0, note="hangs: all wait", hang="waiting").to_record()
+
+
+def running(nodes: int) -> Leader:
+    """A job of ``nodes``, whose first attempt runs."""
+    leader = Leader("job", Terms(nodes, nodes, 0, 1, 3), 60, 0.0, "name", node="node0")
+    for node in range(nodes):
+        leader.joined(node, Hello(f"node{node}", f"host{node}", f"host{node}", leader_terms(nodes)), 0.1)
+    leader.received(0, PortHeld(0, 4711), 0.2)
+    assert leader.phase is Phase.RUNNING
+    return leader
+
+
+def leader_terms(nodes: int) -> Terms:
+    return Terms(nodes, nodes, 0, 1, 3)
+
+
+def test_a_job_hangs_when_all_nodes_wait_and_not_before() -> None:
+    leader = running(3)
+    assert said(leader.received(0, Stands(0, hung(0)), 9.0)) == []
+    assert said(leader.received(1, Stands(0, hung(1)), 9.1)) == []
+    assert said(leader.received(1, Stands(0, hung(1)), 14.1)) == []  # the same one again
+    assert leader.phase is Phase.RUNNING  # node 2 may be at work
+    leader.received(2, Stands(0, hung(2)), 15.0)
+    assert leader.phase is Phase.STOPPING
+
+
+def test_a_node_that_goes_on_waits_no_more() -> None:
+    leader = running(2)
+    leader.received(0, Stands(0, hung(0)), 9.0)
+    leader.received(0, Stands(0, None), 10.0)
+    leader.received(1, Stands(0, hung(1)), 11.0)
+    assert leader.phase is Phase.RUNNING
+    leader.received(0, Stands(0, hung(0)), 20.0)
+    assert leader.phase is Phase.STOPPING
+
+
+def test_a_node_whose_workers_have_ended_is_not_at_work() -> None:
+    leader = running(2)
+    leader.received(0, Done(0, (), 10), 9.0)
+    leader.received(1, Stands(0, hung(1)), 20.0)
+    assert leader.phase is Phase.STOPPING

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ma_training.devices import MemoryLimit, memory_limits
-from ma_training.snapshot import Choice, Mode, Room, decide, file_room, room
+from ma_training.snapshot import Choice, Copy, LeafSpec, Mode, Room, Schema, decide, file_room, room
+from ma_training.snapshot.capacity import META_ROOM
+from ma_training.snapshot.layout import Layout
 
-MIB, GIB = 1 << 20, 1 << 30
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+FILE = Copy(0).bytes  # what a copy of nothing takes
 SHM, DISK = Room(23 * GIB, "/dev/shm"), Room(70 * GIB, "/data")
 
 
@@ -111,10 +114,10 @@ CASES = [
 
 @pytest.mark.parametrize(("case", "choice"), CASES)
 def test_where_copies_go(case: Case, choice: Choice) -> None:
-    assert decide(case.need, case.shm, case.disk, case.mode, case.writers) == choice
+    assert decide([Copy(case.need - FILE)], case.shm, case.disk, case.mode, case.writers) == choice
 
 
-SIZES = st.integers(0, 200)
+SIZES = st.integers(0, 2000)
 MODES: list[Mode] = ["auto", "shm", "disk", "off"]
 
 
@@ -122,8 +125,10 @@ MODES: list[Mode] = ["auto", "shm", "disk", "off"]
 def test_no_more_is_taken_than_there_is(
     need: int, shm: int, disk: int | None, mode: Mode, writers: int
 ) -> None:
+    copy = Copy(need * KIB)
+    need, shm, disk = copy.bytes, shm * KIB, None if disk is None else disk * KIB
     rooms = {"shm": shm, "disk": disk}
-    choice = decide(need, Room(shm, "a"), None if disk is None else Room(disk, "b"), mode, writers)
+    choice = decide([copy], Room(shm, "a"), None if disk is None else Room(disk, "b"), mode, writers)
     if choice.where == "off":
         assert choice.slots == 0
         asked = [place for where, place in rooms.items() if mode in ("auto", where) and place is not None]
@@ -134,6 +139,17 @@ def test_no_more_is_taken_than_there_is(
     assert place is not None
     assert choice.slots * need * writers <= place
     assert choice.slots == 3 or 3 * need * writers > place
+
+
+@given(
+    st.lists(st.integers(0, 9000), max_size=9),
+    st.integers(1, 200_000),
+    st.sampled_from([2, 3]),
+)
+def test_a_file_takes_no_more_than_was_counted(sizes: list[int], meta: int, slots: int) -> None:
+    schema = Schema(tuple(LeafSpec(f"leaf/{n}", "U8", (size,)) for n, size in enumerate(sizes)))
+    counted = Copy(schema.data_bytes, meta, len(schema.to_json())).bytes
+    assert Layout.of(schema, slots, meta + META_ROOM).file_bytes <= slots * counted
 
 
 def test_a_file_systems_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ma_training.watchdog import faulthandler_text, flight_recorder, pyspy
 from ma_training.watchdog.evidence import Frame
 from ma_training.watchdog.samples import own_part
+from ma_training.watchdog.waiting import in_exit
 
 FAULT = """\
 Thread 0x00007fec7bfff6c0 (most recent call first):
@@ -59,6 +60,14 @@ def test_faulthandler() -> None:
 
 def test_faulthandlers_last_thread_is_the_main_one_where_it_is_not_known() -> None:
     assert [thread.main for thread in faulthandler_text.parse(FAULT)] == [False, True]
+
+
+def test_a_stack_that_faulthandler_cuts_short() -> None:
+    """Its outer end is not known: it is not taken for an exit handler's."""
+    (main,) = faulthandler_text.parse("".join(FAULT.splitlines(keepends=True)[:3]) + "  ...\n")
+    assert [frame.function for frame in main.frames] == ["wait", "pump", "..."]
+    assert not in_exit(main.frames)
+    assert in_exit(main.frames[:2])
 
 
 def test_py_spy() -> None:

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ma_training.checkpoint import Cause, FileRecord, Manifest
 from ma_training.state.agreement import Holding, key_of, newest_common, step_of
 from ma_training.state.errors import StateError
+from ma_training.state.finding import is_one_ahead
 from ma_training.state.surroundings import look_around
 
 KEYS = st.lists(st.integers(0, 9), max_size=3, unique=True)
@@ -68,3 +70,33 @@ def test_a_launchers_directory_of_checkpoints_wins(tmp_path: Path) -> None:
     given, own = tmp_path / "given", tmp_path / "own"
     assert look_around({"LAUNCHER_WORKER_CHECKPOINTS": str(given)}, directory=own).checkpoints == given
     assert look_around({}, directory=own).checkpoints == own
+
+
+@pytest.mark.parametrize(
+    ("step", "ranks", "world", "apart", "ahead"),
+    [
+        (11, [0], 2, 1, True),  # node 0 has saved what node 1 had not come to
+        (11, [0, 1], 2, 1, False),  # it is whole: nothing is lost with it
+        (12, [0], 2, 1, False),  # no rank was so far behind: the memory is of long ago
+        (15, [0], 2, 5, True),  # of commits that are kept, it is the next
+        (16, [0], 2, 5, False),
+        (11, [0, 1], 3, 1, True),
+    ],
+)
+def test_a_checkpoint_that_lacks_ranks(
+    step: int, ranks: list[int], world: int, apart: int, ahead: bool
+) -> None:
+    record = FileRecord(0, "0" * 64)
+    manifest = Manifest(
+        job="job",
+        identity="job",
+        step=step,
+        epoch=0,
+        world_size=world,
+        cause=Cause("exception"),
+        created="2026-01-01T00:00:00+00:00",
+        meta={},
+        ranks={rank: {} for rank in ranks},
+        files={"state.safetensors": record},
+    )
+    assert is_one_ahead(manifest, 10, world, apart) is ahead

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ma_training.watchdog import Learned, spent
+from ma_training.watchdog import Learned
 from ma_training.watchdog.figures import ENOUGH_STEPS, FACTOR, FLOOR, SLOW_FLOOR
 
 SECONDS = st.floats(0.001, 1e4)
@@ -113,21 +113,3 @@ GOOD = {"count": 1, "longest": 1.0, "second": 1.0, "typical": 1.0}
 def test_what_is_no_record_is_refused_by_name(fields: object) -> None:
     with pytest.raises(ValueError, match="learned durations of 'eval': found"):
         Learned.from_dict({"eval": fields})
-
-
-@pytest.mark.parametrize(
-    ("hangs", "over"),
-    [
-        ([], False),
-        ([0, 0], False),
-        ([0, 0, 0], True),
-        ([40, 40, 40], True),
-        ([None, None, None], True),
-        ([40, 50, 60, 70], False),
-        ([40, 40, 50, 50], False),
-        ([40, 40, 50, 50, 50], True),
-        ([100, 0, None], True),
-    ],
-)
-def test_three_hangs_without_progress_are_enough(hangs: list[int | None], over: bool) -> None:
-    assert spent(hangs) == over

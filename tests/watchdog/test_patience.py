@@ -11,7 +11,7 @@ from ma_training.watchdog.activity import Activity
 from ma_training.watchdog.patience import Surroundings, standing
 from ma_training.watchdog.places import Place
 
-LONG = 2000  # seconds that it has stood
+LONG = 200  # seconds that it has stood
 CALM = Surroundings(now=LONG, since=LONG - 30.0, limit=20.0, known=True, network=False)
 UNKNOWN = replace(CALM, known=False)
 HERE = Stack(0, (Frame("f", "/job/train.py", 3),), False)
@@ -92,6 +92,20 @@ def test_table(
 def test_another_place_each_time() -> None:
     assert kind(HERE, moves=True) == ("polls", fig.NOTHING_KNOWN)
     assert kind(HERE, moves=True, cpu=0.9) == ("moves", inf)
+
+
+@pytest.mark.parametrize(
+    ("stack", "expected"),
+    [(HERE, 20.0), (COLLECTIVE, 20.0), (SPIN, fig.LONG_CALL)],
+)
+def test_who_was_elsewhere_when_it_was_suspected(stack: Stack, expected: float) -> None:
+    place = Place()
+    place.see(replace(HERE, frames=(Frame("g", "/job/train.py", 9),)), LONG - 30)
+    for at in range(LONG - 10, LONG):
+        place.see(stack, at)
+    activity = Activity(RankEvidence(0, states="SS"), 0.0, 0.0)
+    activity.update(RankEvidence(0, cpu=LONG if stack is SPIN else 0.0, states="SS"), LONG, LONG)
+    assert standing(activity, place, CALM).patience == expected
 
 
 def test_native_frames_may_come_and_go() -> None:

@@ -244,3 +244,13 @@ def test_fewer_samples_than_wanted_confirm_nothing() -> None:
             samples += 1
             assert not watch.stacks(second + 0.1, STILL)
     assert watch.state is State.SUSPECT
+
+
+def test_parts_of_a_start_are_not_taken_for_the_whole() -> None:
+    watch = Watch()
+    for second in range(1, 60):
+        watch.observe(Evidence(second, (RankEvidence(0, 1 if second < 5 else 2, cpu=second, states="R"),)))
+        assert watch.learned.limit("start") is None
+    watch.observe(Evidence(60, (RankEvidence(0, 2, 0, cpu=60, states="R"),)))
+    watch.observe(Evidence(61, (RankEvidence(0, 2, 1, 60.5, cpu=61, states="R"),)))
+    assert watch.learned.limit("start") is not None
