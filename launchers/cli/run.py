@@ -26,7 +26,7 @@ from .cluster import cluster_of, key_of
 from .command import resolve_command
 from .errors import UsageError
 from .settings import Settings, resolve
-from .transfer_options import transfers_of
+from .transfer_options import storage_variables, transfers_of
 
 
 def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> in
         job.role,
         settings["bootstrap"],
         settings["virtual-local-rank"],
-        {**starting.variables, **presets.variables(), **(variables or {})},
+        {**storage_variables(os.environ), **starting.variables, **presets.variables(), **(variables or {})},
         starting.arguments,
     )
     framework = Torch(job.command, job.cwd, options, os.environ)

@@ -1,5 +1,6 @@
 """Options about object storage, put together: what is to be copied for a job."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,21 @@ from .values import split_input, split_output
 if TYPE_CHECKING:
     from ma_training.transfer import Input, Output, TransferPlan
 
+ENDPOINTS = ("S3_ENDPOINT", "S3_ENDPOINT_URL", "OBS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 OPTIONS = ("input", "output", "checkpoint-url", "log-url", "sync")
 
 
 def checkpoints_of(job: JobSpec) -> Path:
     return job.checkpoints or job.run_base / "checkpoints" / job.name
+
+
+def storage_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """For the workers: their own boto3 is to work with the endpoint that is set."""
+    if not any(environ.get(name) for name in ENDPOINTS):
+        return {}
+    from ma_training.storage import worker_variables  # its imports take 30 ms
+
+    return worker_variables(environ)
 
 
 def transfers_of(

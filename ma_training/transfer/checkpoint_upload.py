@@ -11,6 +11,7 @@ from ma_training.storage.sync import FOLDER, Selected, Turn
 
 from .gate import Gate
 from .remote_checkpoints import remote_checkpoints, withdraw
+from .tree_upload import take
 
 KEPT_KINDS = ("periodic", "final")  # of causes; others have no use once the job has ended well
 
@@ -34,6 +35,7 @@ class CheckpointUpload:
         self._turn = Turn(directory, lambda text: None, directory / FOLDER)
         self._store: Store | None = None
         self._there: dict[bytes, str] = {}  # manifests in storage → names
+        self._left: Sequence[str] = ()
         self.lost = ""
 
     @property
@@ -47,7 +49,7 @@ class CheckpointUpload:
         if self.lost or not self.directory.is_dir():
             return self.lost
         try:
-            if not self._turn.take():
+            if not take(self._turn, final, self._gate):
                 return ""
             store = self._opened()
             for entry in self._pending():
@@ -55,6 +57,10 @@ class CheckpointUpload:
                     return why
         except (StorageError, CheckpointError) as error:
             return str(error)
+        finally:
+            if final and self._turn.is_ours:
+                self._left = self.left()
+                self.close()
         return ""
 
     def _opened(self) -> Store:
@@ -107,13 +113,13 @@ class CheckpointUpload:
     def left(self) -> Sequence[str]:
         """Paths of whole checkpoints that are not there."""
         if not self.directory.is_dir() or not self._turn.is_ours:
-            return ()
+            return self._left
         return [str(entry.path) for entry in self._pending()]
 
     def withdraw_superseded(self, job: str) -> None:
         """After a good end: this run's exception checkpoints, which are gone here, go there as well. The same
         command would go on from them instead of beginning anew. Raises StorageError."""
-        if self.lost or not self._turn.is_ours:
+        if self.lost or not self.directory.is_dir():
             return
         store = self._opened()
         here = {_manifest(entry) for entry in CheckpointStore(self.directory).entries()}
@@ -125,6 +131,7 @@ class CheckpointUpload:
     def close(self) -> None:
         if self._turn.is_ours:
             self._turn.release(done=False)
+            self._store = None  # another node may upload before our next turn
 
 
 def _manifest(entry: Entry) -> bytes:

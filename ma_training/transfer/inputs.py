@@ -19,7 +19,6 @@ from ma_training.storage import (
     check_room,
     copy_file,
     copy_tree,
-    journal_path,
     open_store,
     resolve,
     room_at,
@@ -29,6 +28,7 @@ from ma_training.storage.sync import LEASE, Resume, Selected, Turn, is_ours, res
 from ma_training.storage.transfer import are_alike
 
 from .plan import Input, Output
+from .tree_upload import upload_journal
 
 
 def bring_input(
@@ -94,7 +94,7 @@ def bring_output(
     with turn:
         there, here = open_store(output.url, environ), open_store(output.directory)
         _check_apart(output)
-        with Journal(journal_path(output.directory, output.url.rstrip("/"), environ)) as journal:
+        with Journal(upload_journal(turn, output.url)) as journal:
             back = _Resuming(there, here, journal, left_out)
             source = Selected(there, back.is_wanted)
             task = Task(

@@ -1,5 +1,6 @@
 """A directory whose files go to storage as they change: an output, or logs."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,13 @@ from ma_training.storage import (
     Store,
     Task,
     copy_tree,
-    journal_path,
     open_store,
 )
 from ma_training.storage.sync import Rule, Selected, Turn, Watch, is_ours
 
 from .gate import Gate
+
+POLL = 0.2  # seconds between looks at another node's turn
 
 
 class TreeUpload:
@@ -45,6 +47,7 @@ class TreeUpload:
         self._leftovers: Leftovers | None = None
         self._target: Store | None = None
         self._begun: dict[str, str] = {}  # stamps of what this round uploads
+        self._left: Sequence[str] = ()
         self.lost = ""  # why nothing more is to be written there
 
     @property
@@ -66,17 +69,20 @@ class TreeUpload:
         if self.lost or not self.directory.is_dir():
             return self.lost
         try:
-            if not self.turn.take():
+            if not take(self.turn, final, self._gate):
                 return ""  # another node's
             return self._why(copy_tree(self._task(final), self._gate))
         except StorageError as error:
             return str(error)
+        finally:
+            if final and self.turn.is_ours:
+                self._left = self.left()
+                self._release()
 
     def _task(self, final: bool) -> Task:
         self._target = self._target or open_store(self.url, self._environ)
         if self._journal is None:
-            # The one of `launcher sync`: by hand it goes on from here.
-            self._journal = Journal(journal_path(str(self.directory), self.url.rstrip("/"), self._environ))
+            self._journal = Journal(upload_journal(self.turn, self.url))
         if self._leftovers is None:
             self._leftovers = Leftovers(self._target, self._environ)
             self._leftovers.abort()
@@ -122,9 +128,9 @@ class TreeUpload:
         return ""
 
     def left(self) -> Sequence[str]:
-        """Paths of what is here and not there, as it is now."""
+        """Paths of what is here and not there: now, or when it was another node's turn."""
         if not self.directory.is_dir() or not self.turn.is_ours:
-            return ()
+            return self._left
         found = (entry for entry in self._source().list() if not self._left_out(entry.key))
         return [
             str(self.directory / entry.key)
@@ -132,9 +138,31 @@ class TreeUpload:
             if not is_ours(entry.key) and not entry.is_directory and self._known(entry.key) != entry.stamp
         ]
 
+    def _release(self) -> None:
+        """For other nodes that share the directory: each uploads what it finds in the end."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        self.turn.release(done=False)
+
     def close(self) -> None:
         if self._own_turn is not None and self._own_turn.is_ours:
-            self._own_turn.release(done=False)
-        for one in (self._journal, self._leftovers):
-            if one is not None:
-                one.close()
+            self._release()
+        if self._leftovers is not None:
+            self._leftovers.close()
+
+
+def take(turn: Turn, final: bool, gate: Gate) -> bool:
+    """Whether it is ours. In the end it is waited for: another node may have looked before we wrote."""
+    while not turn.take():
+        if not final:
+            return False
+        gate.check()
+        time.sleep(POLL)
+    return True
+
+
+def upload_journal(turn: Turn, url: str) -> Path:
+    """Where it is noted what was uploaded to ``url``; nodes that share a directory share this as well."""
+    name = hashlib.sha256(url.rstrip("/").encode(errors="surrogateescape")).hexdigest()[:16]
+    return turn.folder / f"uploaded-{name}.jsonl"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ma_training.agent.ports import HeldPort
 from ma_training.checkpoint import CheckpointStore
 from ma_training.snapshot import default_root, job_key
 from ma_training.storage import open_store
@@ -410,3 +411,39 @@ def test_a_damaged_checkpoint_is_passed_over(launcher: Launcher, store: Path) ->
 def _newest(url: Path) -> int:
     entries = CheckpointStore(url).entries()
     return entries[0].manifest.step if entries else -1
+
+
+# --- several nodes ---
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one disk", "two disks"])
+def test_two_nodes(launcher: Launcher, store: Path, shared: bool) -> None:
+    """They have one lease. On a disk that they share one of them uploads; nothing is left by either."""
+    held = HeldPort()
+    held.close()
+    launcher.script(
+        """
+        import os, pathlib, time
+        rank = os.environ["RANK"]
+        out = pathlib.Path(os.environ["OUT" + rank])
+        (out / f"first-{rank}").write_text(rank)
+        time.sleep(6 * int(rank))  # node 0 looks for the last time while node 1 still works
+        (out / f"last-{rank}").write_text(rank)
+        """
+    )
+    outs = ["out", "out" if shared else "out1"]
+    variables = {f"OUT{rank}": str(launcher.directory / outs[rank]) for rank in range(2)}
+    jobs = [
+        launcher.start(
+            *("--nnodes", 2, "--node-rank", rank, "--rdzv-endpoint", f"127.0.0.1:{held.port}"),
+            *("--output", f"{outs[rank]}={store}/results", "--log-url", f"{store}/logs", "train.py"),
+            runs=f"runs{rank}",
+            env={"LAUNCHER_TOKEN": "0123456789abcdef-token", **variables},
+        )
+        for rank in range(2)
+    ]
+    assert [job.wait(60) for job in jobs] == [0, 0], [job.stderr for job in jobs]
+    expected = {f"{name}-{rank}": str(rank) for name in ("first", "last") for rank in range(2)}
+    assert files(store / "results") == expected
+    assert not (store / "results" / LEASE).exists()
+    assert len(list((store / "logs").rglob("*-rank?.log"))) == 2
