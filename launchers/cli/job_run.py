@@ -182,6 +182,7 @@ class _JobRun:
         """Who started the job must not take it for done: results may go with this machine."""
         result.exit_code, result.ours = ExitCode.NOT_UPLOADED, True
         result.reason = "not all results could be uploaded"
+        self._say(f"exit code {int(result.exit_code)}: all workers ended well, but {result.reason}")
         files = RunFiles(self._say)
         files.replace(self._result_path(), result.to_json())
         files.close(WRITTEN_AT_END)
