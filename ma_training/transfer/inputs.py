@@ -124,12 +124,7 @@ class _Resuming:
         self.kept: list[str] = []
 
     def is_wanted(self, entry: Entry) -> bool:
-        if (
-            entry.key.startswith(LEASE)
-            or is_ours(entry.key)
-            or self._left_out(entry.key)
-            or entry.is_directory
-        ):
+        if _is_lease(entry.key) or is_ours(entry.key) or self._left_out(entry.key) or entry.is_directory:
             return False
         if entry.key not in self._decided:  # a copy lists twice: to measure, and to copy
             self._decided[entry.key] = self._decide(entry)
@@ -160,6 +155,10 @@ class _Resuming:
                 self._journal.add(key, Record(local.stamp, entry.stamp))
         for key in set(self._journal.records) - self._known:
             self._journal.remove(key)
+
+
+def _is_lease(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(LEASE)
 
 
 def _alike(here: Store, there: Store, local: Entry, entry: Entry) -> Record | None:

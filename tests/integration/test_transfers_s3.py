@@ -125,6 +125,43 @@ def test_storage_that_is_gone_at_the_end_keeps_nobody(launcher: Launcher, server
     server.unavailable = 0.0
 
 
+def test_the_last_uploads_may_be_cut_short(launcher: Launcher, server: Stub) -> None:
+    """A job that has ended well waits for storage, until someone has enough of it."""
+    launcher.script(
+        """
+        import pathlib, time
+        while not pathlib.Path("gone").exists():
+            time.sleep(0.01)
+        pathlib.Path("out/a").write_text("1")
+        """
+    )
+    job = launcher.start(
+        *("--shutdown-timeout", "2s", "--output", "out=obs://bucket/results", "train.py"),
+        env=state_of(launcher, server),
+    )
+    job.worker_pid(0)
+    server.unavailable = 1.0
+    (launcher.directory / "gone").touch()
+    wait_until(lambda: job.events("job.ended"), "the end of training")
+    job.signal(signal.SIGINT)
+    assert job.wait() == 74
+    assert f"NOT uploaded from {launcher.directory}/out" in job.stderr
+    server.unavailable = 0.0
+
+
+def test_an_interrupt_while_inputs_are_brought(launcher: Launcher, server: Stub) -> None:
+    open_store("obs://bucket/data", server.environ).put("x", b"x")
+    server.unavailable = 1.0
+    launcher.script("open('ran', 'w')")
+    job = launcher.start("--input", "obs://bucket/data=data", "train.py", env=state_of(launcher, server))
+    before = len(server.requests)
+    wait_until(lambda: len(server.requests) > before, "a request")
+    job.signal(signal.SIGINT)
+    assert job.wait() == 130
+    assert "interrupted before the workers were started" in job.stderr and "Traceback" not in job.stderr
+    assert not (launcher.directory / "ran").exists()
+
+
 def test_storage_that_refuses_before_the_start(launcher: Launcher, server: Stub) -> None:
     server.forbid = (403, "SignatureDoesNotMatch")
     launcher.script("open('ran', 'w')")
