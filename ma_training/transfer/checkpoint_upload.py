@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ma_training.checkpoint import CheckpointError, CheckpointStore, Entry, Manifest, hold
+from ma_training.checkpoint import Cause, CheckpointError, CheckpointStore, Entry, Manifest, hold
 from ma_training.checkpoint.manifest import MANIFEST
 from ma_training.storage import Leftovers, StorageError, Store, Task, copy_tree, open_store
 from ma_training.storage.sync import FOLDER, Selected, Turn
 
 from .gate import Gate
-from .remote_checkpoints import remote_checkpoints, withdraw
+from .remote_checkpoints import RemoteCheckpoint, read_remote, withdraw
 from .tree_upload import take
 
 KEPT_KINDS = ("periodic", "final")  # of causes; others have no use once the job has ended well
@@ -34,7 +34,8 @@ class CheckpointUpload:
         self._uploaded, self._environ = uploaded, environ
         self._turn = Turn(directory, lambda text: None, directory / FOLDER)
         self._store: Store | None = None
-        self._there: dict[bytes, str] = {}  # manifests in storage → names
+        self._there: dict[bytes, str] = {}  # manifests that are here and in storage → names there
+        self._for_now: dict[bytes, RemoteCheckpoint] = {}  # by manifest: of use only until the job succeeds
         self._left: Sequence[str] = ()
         self.lost = ""
 
@@ -66,7 +67,7 @@ class CheckpointUpload:
     def _opened(self) -> Store:
         if self._store is None:
             store = open_store(self.url, self._environ)
-            self._there = {one.data: one.name for one in remote_checkpoints(store)[0]}
+            self._there.clear()
             Leftovers(store, self._environ).abort()
             self._store = store
         return self._store
@@ -77,27 +78,39 @@ class CheckpointUpload:
         ours = [entry for entry in entries if entry.manifest.identity == self._identity]
         return [entry for entry in ours if _manifest(entry) not in self._there]
 
+    def _is_there(self, store: Store, entry: Entry, data: bytes) -> tuple[bool, str]:
+        """Whether it is, and its name, or one that it may have: another of the same step may be there."""
+        name, number = entry.path.name, 1
+        while (one := self._read(store, name)) is not None:
+            if one.data == data:
+                return True, name
+            number += 1
+            name = f"{entry.path.name}-{number}"
+        return False, name
+
+    def _read(self, store: Store, name: str) -> RemoteCheckpoint | None:
+        try:
+            return read_remote(store, name)
+        except CheckpointError:  # damaged: left to people
+            return RemoteCheckpoint(name, Manifest("", "", 0, 0, 0, Cause("damaged"), "", {}), b"")
+
     def _upload(self, store: Store, entry: Entry) -> str:
         try:
             with hold(entry):
                 data = (entry.path / MANIFEST).read_bytes()
-                name = self._name(store, entry.path.name)
-                if why := self._upload_files(store, entry, name):
-                    return why
-                store.put(f"{name}/{MANIFEST}", data)
+                there, name = self._is_there(store, entry, data)
+                if not there:
+                    if why := self._upload_files(store, entry, name):
+                        return why
+                    store.put(f"{name}/{MANIFEST}", data)
         except (CheckpointError, FileNotFoundError):
             return ""  # removed meanwhile, as there are newer ones
         self._there[data] = name
-        self._uploaded(entry.manifest.step, str(store.url.child(name)))
+        if entry.manifest.cause.kind not in KEPT_KINDS:
+            self._for_now[data] = RemoteCheckpoint(name, entry.manifest, data)
+        if not there:
+            self._uploaded(entry.manifest.step, str(store.url.child(name)))
         return ""
-
-    def _name(self, store: Store, name: str) -> str:
-        """Its own, unless another checkpoint of that name is there whole."""
-        base, number = name, 1
-        while store.head(f"{name}/{MANIFEST}") is not None:
-            number += 1
-            name = f"{base}-{number}"
-        return name
 
     def _upload_files(self, store: Store, entry: Entry, name: str) -> str:
         files = entry.manifest.files
@@ -121,12 +134,10 @@ class CheckpointUpload:
         command would go on from them instead of beginning anew. Raises StorageError."""
         if self.lost or not self.directory.is_dir():
             return
-        store = self._opened()
         here = {_manifest(entry) for entry in CheckpointStore(self.directory).entries()}
-        for one in remote_checkpoints(store)[0]:
-            ours = one.manifest.job == job and one.manifest.identity == self._identity
-            if ours and one.manifest.cause.kind not in KEPT_KINDS and one.data not in here:
-                withdraw(store, one)
+        for data, one in self._for_now.items():
+            if one.manifest.job == job and data not in here:
+                withdraw(self._opened(), one)
 
     def close(self) -> None:
         if self._turn.is_ours:

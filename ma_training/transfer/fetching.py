@@ -43,30 +43,36 @@ def fetch_newest(
     """Says what it took and why. Raises StorageError where storage cannot be asked, or nothing there is valid
     although there are checkpoints: to begin from scratch then is for people to decide."""
     store = open_store(url, environ)
-    found, rejected = remote_checkpoints(store)
     here = newest_here(directory, identity)
-    for text in rejected:
-        say(f"not resumed from: {text}")
-    ours = [one for one in found if one.manifest.identity == identity]
-    for one in (one for one in found if one.manifest.identity != identity):
-        say(f"not resumed from: {store.url.child(one.name)} is of {one.manifest.identity!r}")
-    faults = []
-    for one in ours:
-        if here and here.age_key()[:2] >= one.age_key()[:2]:
-            say(f"step {here.manifest.step} is on this disk; {store.url} has nothing newer")
-            break
-        fault = _fetch(directory, store, one, workers, say, watching, environ)
+    faults, others, done = 0, 0, False
+    for one in remote_checkpoints(store):
+        fault = one if isinstance(one, str) else ""
+        if isinstance(one, RemoteCheckpoint):
+            if one.manifest.identity != identity:
+                others += 1
+                continue
+            if here and here.age_key()[:2] >= one.age_key()[:2]:
+                say(f"step {here.manifest.step} is on this disk; {store.url} has nothing newer")
+                done = True
+                break
+            fault = _fetch(directory, store, one, workers, say, watching, environ)
         if not fault:
+            done = True
             break
-        faults.append(fault)
+        faults += 1
         say(f"not resumed from: {fault}")
-    else:
-        if faults and here is None:
-            hint = "look at it with launcher ls; name another --checkpoint-url to begin anew"
-            raise StorageError(f"no checkpoint in {store.url} is valid: {faults[0]}", hint)
-        if not ours and here is None:
-            say(f"no checkpoint in {store.url}: training begins anew")
+    if others:
+        say(f"not resumed from: {others} checkpoints in {store.url} are of other jobs than {identity!r}")
+    if not done and here is None:
+        _begin_anew(store, faults, say)
     shutil.rmtree(directory / FETCHING, ignore_errors=True)
+
+
+def _begin_anew(store: Store, faults: int, say: Callable[[str], None]) -> None:
+    if faults:
+        hint = "look at it with launcher ls; name another --checkpoint-url to begin anew"
+        raise StorageError(f"no checkpoint in {store.url} is valid, of {faults}", hint)
+    say(f"no checkpoint in {store.url}: training begins anew")
 
 
 def newest_here(directory: Path, identity: str) -> Entry | None:

@@ -206,10 +206,10 @@ def main(first: dict[str, Any]) -> None:
         hint = getattr(error, "hint", "")
         message = str(error).partition("\n    hint: ")[0]
         tell(error=message, hint=hint, kind="usage" if isinstance(error, USAGE) else "storage")
+    except BrokenPipeError:
+        pass  # the agent is gone
     except OSError as error:
         tell(error=f"cannot copy: {error}", hint="", kind="storage")
-    except BrokenPipeError:
-        pass
     _end()
 
 

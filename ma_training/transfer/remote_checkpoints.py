@@ -1,6 +1,8 @@
 """Checkpoints in storage: ``<url>/step-000000500/...``, whole where there is a manifest, which comes last."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from ma_training.checkpoint import CheckpointError, Entry, Manifest, is_name
@@ -21,28 +23,36 @@ class RemoteCheckpoint:
         return Entry(Path(self.name), self.manifest).age_key()
 
 
-def remote_checkpoints(store: Store) -> tuple[list[RemoteCheckpoint], list[str]]:
-    """Newest first; and what cannot be resumed from, in words. Raises StorageError."""
+def remote_checkpoints(store: Store) -> Iterator[RemoteCheckpoint | str]:
+    """Newest first, read as they are asked for, as there may be thousands; in words, why one cannot be
+    resumed from. Raises StorageError."""
     directories, _ = store.list_directory()
-    found, rejected = [], []
-    for name in (directory.rstrip("/") for directory in directories):
-        if not is_name(name):
-            continue
-        try:
-            found.append(_read(store, name))
-        except NotFound:
-            continue  # its upload has not come to its end, or goes on
-        except CheckpointError as error:
-            rejected.append(str(error))
-    return sorted(found, key=RemoteCheckpoint.age_key, reverse=True), rejected
+    names = [directory.rstrip("/") for directory in directories if is_name(directory.rstrip("/"))]
+    for _, same in groupby(sorted(names, key=_step, reverse=True), key=_step):
+        found = []
+        for name in same:
+            try:
+                if one := read_remote(store, name):
+                    found.append(one)
+            except CheckpointError as error:
+                yield str(error)
+        yield from sorted(found, key=RemoteCheckpoint.age_key, reverse=True)
 
 
-def _read(store: Store, name: str) -> RemoteCheckpoint:
+def _step(name: str) -> int:
+    return int(name.split("-")[1])
+
+
+def read_remote(store: Store, name: str) -> RemoteCheckpoint | None:
+    """None where its upload has not come to its end. Raises CheckpointError for a damaged manifest."""
     key = f"{name}/{MANIFEST}"
-    with store.open(key) as reader:
-        if reader.entry.size > MOST_MANIFEST:
-            raise CheckpointError(f"{store.url.child(key)}: too large for a manifest")
-        data = reader.read()
+    try:
+        with store.open(key) as reader:
+            if reader.entry.size > MOST_MANIFEST:
+                raise CheckpointError(f"{store.url.child(key)}: too large for a manifest")
+            data = reader.read()
+    except NotFound:
+        return None
     return RemoteCheckpoint(name, Manifest.from_json(data, str(store.url.child(key))), data)
 
 

@@ -226,3 +226,10 @@ def test_a_damaged_lease_holds_until_it_is_old(tmp_path: Path) -> None:
         Lease(store, claim("a")).take()
     os.utime(tmp_path / LEASE, (0, 0))
     Lease(store, claim("a"), settle=0.01).take()
+
+
+def test_what_a_killed_process_has_left_is_swept(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put(f"{LEASE}.0123456789abcdef", b"")
+    Lease(store, claim("a")).take()
+    assert [entry.key for entry in store.list()] == [LEASE]

@@ -208,6 +208,24 @@ def test_a_second_job_on_the_same_output(launcher: Launcher, store: Path) -> Non
     assert again.wait() == 143
 
 
+def test_of_jobs_that_start_at_the_same_time_one_goes_on(launcher: Launcher, store: Path) -> None:
+    launcher.script(IDLE)
+    jobs = [
+        launcher.start(
+            *("--name", f"job-{number}", "--output", f"out-{number}={store}/results", "train.py"),
+            runs=f"runs-{number}",
+        )
+        for number in range(3)
+    ]
+    wait_until(lambda: sum(job.process.poll() is None for job in jobs) == 1, "two to be refused")
+    (winner,) = (job for job in jobs if job.process.poll() is None)
+    winner.wait_log("ready")
+    winner.signal(signal.SIGTERM)
+    assert sorted(job.wait() for job in jobs) == [64, 64, 143], [job.stderr for job in jobs]
+    for job in jobs:
+        assert job is winner or not job._runs.exists() or not list(job._runs.iterdir())
+
+
 def test_a_lease_of_another_machine(launcher: Launcher, store: Path) -> None:
     (store / "results").mkdir()
     elsewhere = Holder("far", 1, "another boot", "1")

@@ -85,6 +85,10 @@ class Lease:
 
     def take(self) -> None:
         """Raises Held."""
+        self._take()
+        self._sweep()
+
+    def _take(self) -> None:
         for _ in range(_TRIES):
             record = self._read()
             if record is None:
@@ -101,7 +105,7 @@ class Lease:
         """Raises Lost."""
         record = self._read()
         if record is None:
-            self.take()
+            self._take()
         elif record.get("job") != self._claim.job:
             raise Lost(
                 f"{self._described(record)} has taken over {self._store.url}, and nothing more is written "
@@ -175,12 +179,22 @@ class Lease:
     def _age(self) -> float:
         """Seconds since the lease was written, by the clock that stamps what is written."""
         probe = f"{LEASE}.{self._token}"
-        self._store.put(probe, b"")
-        try:
-            now, then = self._store.head(probe), self._store.head(LEASE)
-        finally:
-            self._store.delete(probe)
-        return (now.mtime_ns - then.mtime_ns) / 1e9 if now and then else TTL + 1
+        for _ in range(_TRIES):
+            self._store.put(probe, b"")
+            try:
+                now, then = self._store.head(probe), self._store.head(LEASE)
+            finally:
+                self._store.delete(probe)
+            if then is None:
+                return TTL + 1  # given back just now
+            if now is not None:  # else swept by another job
+                return (now.mtime_ns - then.mtime_ns) / 1e9
+        return 0.0
+
+    def _sweep(self) -> None:
+        """Removes what killed processes have left, written for comparison."""
+        for entry in list(self._store.list(f"{LEASE}.")):
+            self._store.delete(entry.key)
 
     def _is_gone(self, record: Mapping[str, Any]) -> bool | None:
         try:
