@@ -143,7 +143,7 @@ def test_the_last_uploads_may_be_cut_short(launcher: Launcher, server: Stub) -> 
     server.unavailable = 1.0
     (launcher.directory / "gone").touch()
     wait_until(lambda: job.events("job.ended"), "the end of training")
-    job.signal(signal.SIGINT)
+    job.signal(signal.SIGTERM)
     assert job.wait() == 74
     assert f"NOT uploaded from {launcher.directory}/out" in job.stderr
     server.unavailable = 0.0
