@@ -45,8 +45,9 @@ class CheckpointUpload:
         below = self.url.rstrip("/")
         return "\n".join(f"launcher sync {path} {below}/{Path(path).name}" for path in self.left())
 
-    def round(self, final: bool = False) -> str:
+    def round(self, final: bool = False, gate: Gate | None = None) -> str:
         """Uploads what is not there. Returns why that failed, or ''."""
+        self._gate = gate or self._gate
         if self.lost or not self.directory.is_dir():
             return self.lost
         try:

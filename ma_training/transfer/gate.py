@@ -10,9 +10,6 @@ class Gate:
     def close(self) -> None:
         self._closed.set()
 
-    def open(self) -> None:
-        self._closed.clear()
-
     def check(self) -> None:
         """Raises InterruptedError where it is closed."""
         if self._closed.is_set():

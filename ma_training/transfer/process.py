@@ -40,6 +40,7 @@ from ma_training.transfer.telling import Telling
 from ma_training.transfer.uploads import Left, Logs, Uploads, left_out
 
 USAGE = (BadUrl, BadKey, Held, NoCredentials, NotFound)  # wrong input, or to be decided by people
+MOST_WAIT = 1.0  # seconds that the last uploads wait for a round that goes on
 SPARING = 10.0  # seconds between rounds for each second of a core that one takes
 FIRST_PAUSE, PAUSES = 1.0, 4  # of the last uploads, in seconds; each is twice the one before
 
@@ -51,48 +52,44 @@ class Process:
         self._plan, self._tell = plan, tell
         self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._gate = Gate()
-        self._pause = plan.every
+        self._ending = threading.Event()
+        self._rounds = _thread(self._go_round)
         self._uploads: Uploads | None = None
         self._leases: Leases | None = None
-        self._flushing = False
         self._left: list[Left] = []
 
     def give(self, order: dict[str, Any]) -> None:
         """From any thread."""
         self._orders.put(order)
-        if order["do"] == "flush" and not self._flushing:
-            self._flushing = True
+        if order["do"] == "flush":
+            self._ending.set()
             self._gate.close()
 
     def run(self) -> None:
         while True:
-            order = self._next()
+            order = self._orders.get()
             if order["do"] == "prepare":
                 self._prepare()
                 self._tell(done="prepare")
             elif order["do"] == "sync":
                 self._begin(order)
                 self._tell(done="sync")
+                self._rounds.start()
             else:
                 return self._flush(order)
 
-    def _next(self) -> dict[str, Any]:
-        """The next order; until it comes, what has changed is uploaded."""
-        while True:
-            try:
-                return self._orders.get(timeout=self._pause if self._uploads else None)
-            except queue.Empty:
-                began = time.process_time()
-                self._round()
-                # Looking at 100,000 files takes over a second: training has the cores.
-                self._pause = max(self._plan.every, (time.process_time() - began) * SPARING)
-
-    def _round(self) -> None:
+    def _go_round(self) -> None:
+        """Until the end: what has changed is uploaded."""
         assert self._uploads is not None
-        try:
-            self._uploads.round()
-        except InterruptedError:
-            pass  # the end of the job goes first
+        pause = self._plan.every
+        while not self._ending.wait(pause):
+            began = time.process_time()
+            try:
+                self._uploads.round(self._gate)
+            except InterruptedError:
+                return  # the last uploads go first
+            # Looking at 100,000 files takes over a second: training has the cores.
+            pause = max(self._plan.every, (time.process_time() - began) * SPARING)
 
     # --- before the workers ---
 
@@ -143,8 +140,8 @@ class Process:
 
     def _flush(self, order: dict[str, Any]) -> None:
         assert self._uploads is not None
-        self._gate.open()
-        worker = threading.Thread(target=self._upload_last, args=(order["succeeded"],), daemon=True)
+        self._rounds.join(MOST_WAIT)  # longer where a server does not answer: then beside it
+        worker = _thread(lambda: self._upload_last(order["succeeded"]))
         worker.start()
         self._wait(worker, order["seconds"])
         self._tell(left=self._uploads.left() if worker.is_alive() else self._left)
@@ -162,7 +159,7 @@ class Process:
         """What is told to be left ends the process, so all else is done before."""
         assert self._uploads is not None
         for number in range(PAUSES):
-            well = self._uploads.round(final=True)
+            well = self._uploads.round(Gate(), final=True)
             self._left = self._uploads.left()
             if well and not self._left:
                 break
@@ -183,6 +180,20 @@ class Process:
 
     def _emit(self, kind: str, **data: Any) -> None:
         self._tell(event=kind, data=data)
+
+
+def _thread(target: Callable[[], None]) -> threading.Thread:
+    """One whose defect ends the process, so that the agent hears of it and starts another."""
+
+    def run() -> None:
+        try:
+            target()
+        except BaseException:  # noqa: BLE001  read by the agent
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    return threading.Thread(target=run, daemon=True)
 
 
 def _until(seconds: float | None) -> float:

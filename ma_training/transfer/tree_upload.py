@@ -62,10 +62,11 @@ class TreeUpload:
         """To do by hand what is left."""
         return f"launcher sync {self.directory} {self.url}"
 
-    def round(self, final: bool = False) -> str:
+    def round(self, final: bool = False, gate: Gate | None = None) -> str:
         """Uploads what is due, in the end all that has changed. Returns why that failed, or ''.
 
         Raises InterruptedError where the gate was closed meanwhile."""
+        self._gate = gate or self._gate
         if self.lost or not self.directory.is_dir():
             return self.lost
         try:

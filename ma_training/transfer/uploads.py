@@ -1,5 +1,7 @@
 """All that a job uploads, in the order of its importance: checkpoints, logs, outputs."""
 
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ class Upload(Protocol):
     @property
     def command(self) -> str: ...
 
-    def round(self, final: bool = False) -> str: ...
+    def round(self, final: bool = False, gate: Gate | None = None) -> str: ...
 
     def left(self) -> Sequence[str]: ...
 
@@ -57,6 +59,7 @@ class Uploads:
     ) -> None:
         self._say, self._emit, self._job = say, emit, logs.job
         self._troubles = Troubles()
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._all: list[Upload] = []
         self._checkpoints: CheckpointUpload | None = None
         if plan.checkpoint_url:
@@ -88,14 +91,15 @@ class Uploads:
                 one.lost = why
         self._say(why)
 
-    def round(self, final: bool = False) -> bool:
+    def round(self, gate: Gate, final: bool = False) -> bool:
         """One after the other; one that fails does not keep the next from its turn. Says whether all went
         well. Raises InterruptedError where something is more urgent."""
-        went_well = [self._one(one, final) for one in self._all]
+        went_well = [self._one(one, gate, final) for one in self._all]
         return all(went_well)
 
-    def _one(self, one: Upload, final: bool) -> bool:
-        why = one.round(final)
+    def _one(self, one: Upload, gate: Gate, final: bool) -> bool:
+        with self._locks[one.url]:  # the last round waits only for the place where the one before it hangs
+            why = one.round(final, gate)
         if one.lost:
             return False
         before = bool(self._troubles.of(one.url))
