@@ -44,6 +44,7 @@ class Transfers:
         self._error: TransferError | None = None
         self._left: list[Sequence[Any]] | None = None
         self._deaths = 0
+        self._fault = ""
         self._closed = False
 
     def pids_of(self) -> list[int]:
@@ -177,7 +178,13 @@ class Transfers:
         if "done" in record:
             self._done.add(str(record["done"]))
         elif "error" in record:
-            self._error = TransferError(str(record["error"]), str(record["hint"]), record["kind"] == "usage")
+            error = TransferError(str(record["error"]), str(record["hint"]), record["kind"] == "usage")
+            if "sync" in self._done and not error.usage:
+                self._fault = str(error)  # of one that was started again: so is the next
+                return
+            self._error = error
+            if "sync" in self._done:
+                self._say(f"nothing more is uploaded: {error}")
         elif "left" in record:
             self._left = list(record["left"])
 
@@ -191,6 +198,7 @@ class Transfers:
                 )
                 self._changed.notify_all()
                 return
+            why, self._fault = self._fault or why, ""
             self._deaths += 1
             number = self._deaths
         self._say(f"what uploads files has died ({why}); it is started again, training goes on")
