@@ -65,7 +65,7 @@ bench-watchdog:  ## how soon hangs are noticed, and what the watch costs (25 min
 
 soak:  ## the long forms of the randomised tests (~30 min)
 	@tools/venv.sh $(VENV) requirements/test.txt
-	@SOAK=1 $(PY) -m pytest tests/unit tests/simulation tests/integration/test_state_survives.py tests/integration/test_snapshot_kill.py tests/integration/test_storage_kill.py
+	@SOAK=1 $(PY) -m pytest tests/unit tests/simulation tests/integration/test_state_survives.py tests/integration/test_snapshot_kill.py tests/integration/test_storage_kill.py tests/integration/test_transfer_kills.py
 
 clean:  ## remove the environments and caches (not runs/)
 	rm -rf .venv* .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

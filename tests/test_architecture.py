@@ -10,7 +10,7 @@ FLOORS = (
     ("ma_training.job", "ma_training.events", "ma_training.testing"),
     ("ma_training.devices", "ma_training.snapshot", "ma_training.storage"),
     ("ma_training.diagnosis", "ma_training.checkpoint", "ma_training.precheck", "ma_training.watchdog"),
-    ("ma_training.coordination", "ma_training.keeper", "ma_training.data"),
+    ("ma_training.coordination", "ma_training.keeper", "ma_training.data", "ma_training.transfer"),
     ("ma_training.agent", "ma_training.state", "ma_training.compat"),
     ("ma_training.observe",),
     ("launchers",),

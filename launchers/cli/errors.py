@@ -22,3 +22,11 @@ def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     import difflib
 
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), "")
+
+
+class NotReady(Exception):
+    """What the job needs could not be brought from storage; no worker was started."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launchers.platforms import service_log
 from launchers.platforms.environment import Environment
@@ -31,14 +31,18 @@ from ma_training.observe.incident import Incident, build_incident
 from ma_training.observe.verdict import verdict
 
 from .cluster import Key, NotJoined
-from .errors import UsageError
+from .errors import NotReady, UsageError
 from .job_precheck import JobPrecheck, PrecheckFailed
 from .plan import plan_json
 from .speaker import Speaker
+from .transfer_options import checkpoints_of
 from .unfit import end_unfit
 
 if TYPE_CHECKING:
     from ma_training.coordination.node import Node
+    from ma_training.transfer import TransferPlan
+
+    from .copying import Copying
 
 LAST_WORDS = 5.0  # seconds that the end waits for messages to other nodes
 WRITTEN_AT_END = 10.0  # seconds that the end waits for a slow file system
@@ -52,24 +56,41 @@ def run_job(
     key: Key,
     notes: Sequence[str],
     precheck: JobPrecheck,
+    plan: "TransferPlan | None" = None,
 ) -> int:
-    """``key``: of the conversation with other nodes, where there are any."""
+    """``key``: of the conversation with other nodes, where there are any. ``plan``: what is copied."""
     speaker = Speaker()
+    copying = _copying(job, plan, speaker) if plan else None
     try:
         for text in notes:
             speaker.say(text)
         precheck.before(speaker.say)
+        if copying:
+            copying.prepare()  # before others are met: they wait for this node as for one that is late
         run, node = _begin(job, key, speaker)
-        return _JobRun(job, framework, placement, run, node, speaker, precheck).run()
+        if copying:
+            copying.claim(run, node)
+        return _JobRun(job, framework, placement, run, node, speaker, precheck, copying).run()
     except PrecheckFailed as failed:
         return end_unfit(job, placement, precheck, failed, speaker)
+    except NotReady as error:
+        speaker.say(str(error))
+        return placement.platform.contract.exit_code(error.exit_code)
     except NotJoined as error:
         if error.refused:
             raise UsageError(f"this node cannot join the job: {error}") from None
         speaker.say(str(error))
         return placement.platform.contract.exit_code(error.exit_code)
     finally:
+        if copying:
+            copying.close()
         speaker.close(SAID_AT_END)
+
+
+def _copying(job: JobSpec, plan: "TransferPlan", speaker: Speaker) -> "Copying":
+    from .copying import Copying  # its imports take 10 ms
+
+    return Copying(job, plan, speaker.say)
 
 
 def _begin(job: JobSpec, key: Key, speaker: Speaker) -> tuple[RunDirectory, "Node | None"]:
@@ -107,6 +128,7 @@ class _JobRun:
         node: "Node | None",
         speaker: Speaker,
         precheck: JobPrecheck,
+        copying: "Copying | None" = None,
     ) -> None:
         self._job, self._framework, self._placement, self._run = job, framework, placement, run
         self._node, self._precheck = node, precheck
@@ -115,13 +137,16 @@ class _JobRun:
         name = job.topology.node_name
         self._events = EventLog(run.job_id, name, lambda line: self._files.append(run.events(name), line))
         self._incident: Incident | None = None
+        self._copying = copying
+        if copying:
+            copying.transfers.emit = self._events.emit
 
     def run(self) -> int:
         job, run = self._job, self._run
         self._make_outputs()
         self._serve([*service_log.at_start(Environment()), *self._precheck.lines()])
         if self._node is None or self._node.leads:
-            self._files.replace(run.plan, plan_json(job, self._framework, run.job_id))
+            self._files.replace(run.plan, plan_json(job, self._framework, run.job_id, self._transfers()))
         self._announce()
         workers = job.topology.nproc_per_node
         host = os.uname().nodename
@@ -132,8 +157,9 @@ class _JobRun:
             from ma_training.agent.many_nodes import ManyNodes
 
             conductor = ManyNodes(self._node, self._on_failed, self._examine)
-        keeper = Keeper(_state_plan(job), run.job_id, self._events, self._say)
-        agent = Agent(job, self._framework, run, self._events, self._say, conductor, keeper)
+        keeper = Keeper(_state_plan(job, self._copying), run.job_id, self._events, self._say)
+        helpers = self._copying.transfers.pids_of if self._copying else tuple
+        agent = Agent(job, self._framework, run, self._events, self._say, conductor, keeper, helpers)
         self._precheck.beside(agent, self._events)
         try:
             result = agent.run()
@@ -145,16 +171,30 @@ class _JobRun:
             self._say(f"this is a defect of the launcher; the job was ended, and its files are in {run.path}")
             self._end("failed", ExitCode.INTERNAL, 0)
             return ExitCode.INTERNAL
-        if self._node is not None:
-            self._node.close(LAST_WORDS)
         self._files.replace(self._result_path(), result.to_json())
         self._end(result.outcome, result.exit_code, result.restarts)
+        if self._copying and not self._copying.finish(agent) and result.outcome == "succeeded":
+            self._not_uploaded(result)
+        if self._node is not None:
+            self._node.close(LAST_WORDS)
         agent.close()
         sys.stdout.flush()
         self._serve(service_log.at_end(int(result.exit_code)))
         self._say(self._verdict(result))
         code = int(result.exit_code)
         return self._placement.platform.contract.exit_code(code) if result.ours else code
+
+    def _transfers(self) -> "dict[str, Any] | None":
+        return self._copying.plan.to_record() if self._copying else None
+
+    def _not_uploaded(self, result: Result) -> None:
+        """Who started the job must not take it for done: results may go with this machine."""
+        result.exit_code, result.ours = ExitCode.NOT_UPLOADED, True
+        result.reason = "not all results could be uploaded"
+        self._say(f"exit code {int(result.exit_code)}: all workers ended well, but {result.reason}")
+        files = RunFiles(self._say)
+        files.replace(self._result_path(), result.to_json())
+        files.close(WRITTEN_AT_END)
 
     def _on_failed(self, record: AttemptRecord, decision: str, last: bool) -> None:
         """Looks into it in the background: logs may be on a file system that hangs."""
@@ -222,6 +262,7 @@ class _JobRun:
         self._say(f"{run.job_id}: {where}{workers}; everything about this run is in {path}")
 
 
-def _state_plan(job: JobSpec) -> StatePlan:
-    checkpoints = job.checkpoints or job.run_base / "checkpoints" / job.name
-    return StatePlan(job.snapshot, checkpoints, identity_of(job.name, checkpoints))
+def _state_plan(job: JobSpec, copying: "Copying | None") -> StatePlan:
+    checkpoints = checkpoints_of(job)
+    identity = copying.plan.identity if copying else ""
+    return StatePlan(job.snapshot, checkpoints, identity or identity_of(job.name, checkpoints))

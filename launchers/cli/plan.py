@@ -1,6 +1,7 @@
 """The resolved plan: ``--dry-run`` prints it, ``plan.json`` keeps it. No inherited variable is in it."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from launchers.platforms.presets import masked
@@ -9,7 +10,9 @@ from ma_training.job import Attempt, Framework, JobSpec, signal_name
 VERSION = 1
 
 
-def plan_json(job: JobSpec, framework: Framework, job_id: str) -> str:
+def plan_json(
+    job: JobSpec, framework: Framework, job_id: str, transfers: Mapping[str, Any] | None = None
+) -> str:
     topology = job.topology
     attempt = Attempt(0, job_id, topology, topology.master_port or 0, job.max_restarts)
     plan: dict[str, Any] = {
@@ -31,6 +34,7 @@ def plan_json(job: JobSpec, framework: Framework, job_id: str) -> str:
         "shutdown_timeout_s": job.timeouts.grace,
         "stop_signals": [signal_name(number) for number in job.stop_signals],
         "forward_signals": [signal_name(number) for number in job.forward_signals],
+        "transfers": transfers,  # null: nothing is copied
         "workers": [
             {"rank": spec.rank, "argv": list(spec.argv), "env": masked(spec.env)}
             for spec in framework.workers(attempt)

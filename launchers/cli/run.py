@@ -27,6 +27,7 @@ from .command import resolve_command
 from .compat import compat_variables
 from .errors import UsageError
 from .settings import Settings, resolve
+from .transfer_options import storage_variables, transfers_of
 
 
 def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
@@ -49,21 +50,23 @@ def main(words: Sequence[str], variables: Mapping[str, str] | None = None) -> in
         job.role,
         settings["bootstrap"],
         settings["virtual-local-rank"],
-        {**own, **compat},
+        {**storage_variables(os.environ), **own, **compat},
         starting.arguments,
     )
     framework = Torch(job.command, job.cwd, options, os.environ)
+    transfers = transfers_of(settings, job, environment, placement)
     if settings["dry-run"]:
         from .plan import plan_json
 
-        sys.stdout.write(plan_json(job, framework, job.job_id or make_job_id(job.name, time.time())))
+        job_id = job.job_id or make_job_id(job.name, time.time())
+        sys.stdout.write(plan_json(job, framework, job_id, transfers.to_record() if transfers else None))
         return 0
     from .job_precheck import JobPrecheck
     from .job_run import run_job
 
     key = key_of(settings, job.job_id or job.name)
     notes = [*placement.notes, *presets.warnings(script), *said]
-    return run_job(job, framework, placement, key, notes, JobPrecheck(settings, placement))
+    return run_job(job, framework, placement, key, notes, JobPrecheck(settings, placement), transfers)
 
 
 def script_of(settings: Settings) -> Script:

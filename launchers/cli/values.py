@@ -1,5 +1,6 @@
 """How the values of options are written: parsers that raise ValueError with what was found and expected."""
 
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -116,6 +117,49 @@ def compat(text: str) -> tuple[str, ...]:
     from ma_training.compat import parse_names
 
     return parse_names(text)
+
+
+_URL = r"(?:[a-zA-Z][a-zA-Z0-9]*://|/).+"
+
+
+def inputs(text: str) -> tuple[str, ...]:
+    """URL=DIR, one a line."""
+    lines = tuple(filter(None, (line.strip() for line in text.splitlines())))
+    for line in lines:
+        split_input(line)
+    return lines
+
+
+def outputs(text: str) -> tuple[str, ...]:
+    """DIR=URL, one a line."""
+    lines = tuple(filter(None, (line.strip() for line in text.splitlines())))
+    for line in lines:
+        split_output(line)
+    return lines
+
+
+def split_input(text: str) -> tuple[str, str]:
+    """URL and directory.
+
+    >>> split_input("obs://b/data/a=1=/cache/data")
+    ('obs://b/data/a=1', '/cache/data')
+    """
+    url, _, directory = text.rpartition("=")
+    if not (directory and re.fullmatch(_URL, url)):
+        raise ValueError(f"{text!r} is not URL=DIR, such as obs://bucket/data=/cache/data")
+    return url, directory
+
+
+def split_output(text: str) -> tuple[str, str]:
+    """Directory and URL.
+
+    >>> split_output("out=obs://b/results/lr=0.1")
+    ('out', 'obs://b/results/lr=0.1')
+    """
+    found = re.fullmatch(rf"(.+?)=({_URL})", text)
+    if not found:
+        raise ValueError(f"{text!r} is not DIR=URL, such as out=obs://bucket/results")
+    return found[1], found[2]
 
 
 def ranks(text: str) -> frozenset[int]:

@@ -54,6 +54,8 @@ def starting(
             *local_outputs(script, outputs),
             *(Path(local) for _, local in _entries(environment, "MA_OUTPUTS") if "://" not in local),
         ),
+        remote_inputs=_remotes(environment, "MA_INPUTS"),
+        remote_outputs=_remotes(environment, "MA_OUTPUTS"),
     )
 
 
@@ -120,6 +122,18 @@ def _entries(environment: Environment, variable: str) -> list[tuple[str, str]]:
     if not isinstance(listed, list):
         raise UsageError(f"{variable} holds no list of {variable.removeprefix('MA_').lower()}", HINT)
     return [_entry(entry, variable) for entry in listed]
+
+
+def _remotes(environment: Environment, variable: str) -> tuple[tuple[str, str], ...]:
+    """(local directory, URL) of each entry that has both; obs_url may lack its scheme."""
+    fact = environment.json(variable)
+    found = []
+    for entry in fact.value.get(variable.removeprefix("MA_").lower(), ()) if fact else ():
+        remote = entry.get("remote") if isinstance(entry, dict) else None
+        url = remote.get("obs", {}).get("obs_url") if isinstance(remote, dict) else None
+        if isinstance(url, str) and isinstance(local := entry.get("local_dir"), str):
+            found.append((local, url if "://" in url else f"obs://{url.lstrip('/')}"))
+    return tuple(found)
 
 
 def _entry(entry: Any, variable: str) -> tuple[str, str]:

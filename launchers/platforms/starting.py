@@ -24,6 +24,9 @@ class Starting(NamedTuple):
     arguments: Callable[[Attempt], Sequence[str]] = _none
     variables: Mapping[str, str] = MappingProxyType({})
     outputs: tuple[Path, ...] = ()  # directories that must be there
+    # (local directory, URL) of what the platform copies itself, and a launcher elsewhere does not have.
+    remote_inputs: tuple[tuple[str, str], ...] = ()
+    remote_outputs: tuple[tuple[str, str], ...] = ()
 
 
 def plain(environment: Environment, script: Script, engine: Fact[str] | None) -> Starting:

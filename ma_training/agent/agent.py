@@ -60,12 +60,14 @@ class Agent:
         say: Callable[[str], None],
         conductor: Conductor,
         keeper: Keeper | None = None,
+        helpers: Callable[[], Sequence[int]] = tuple,
     ) -> None:
-        """``conductor`` decides on attempts: of this node alone, or of many. ``keeper`` has the state."""
+        """``conductor`` decides on attempts: of this node alone, or of many. ``keeper`` has the state.
+        ``helpers``: pids of processes that are not the workers', and end by themselves."""
         self.job, self._framework, self._run = job, framework, run_directory
         self._events, self.say, self._conductor = events, say, conductor
         self.loop = Loop()
-        self._keeper = keeper
+        self._keeper, self._helpers = keeper, helpers
         self._kept: tuple[list[int], int] = ([], 1)  # ranks of the last attempt, and of how many
         self._watchdog = Watchdog(self, events, conductor)
         self._console = Console()
@@ -76,6 +78,7 @@ class Agent:
         self._retired: list[int] = []  # pids of shims that end by themselves
         self.attempt: AttemptRun | None = None
         self.stopped_by = 0
+        self.stopped_at = 0.0  # of the monotonic clock
         self._unlogged = False  # said once
         self.result = Result(run_directory.job_id, job.name, time.time())
         first = job.topology.first_rank
@@ -240,7 +243,7 @@ class Agent:
                 self.attempt.kill()
             self.say("second interrupt: killing the workers")
         elif not self.stopped_by:
-            self.stopped_by = number
+            self.stopped_by, self.stopped_at = number, time.monotonic()
             self._conductor.on_stop(number)
             if self.attempt:
                 self.attempt.stop(number)
@@ -301,7 +304,7 @@ class Agent:
         if self.result.abandoned:
             deadline = time.monotonic()
         _reap(pids, deadline)
-        kill_orphans(keep={*self._older, *pids})
+        kill_orphans(keep={*self._older, *pids, *self._helpers()})
 
     def on_spawned(self, rank: int, pid: int) -> None:
         if self.attempt:
@@ -347,7 +350,7 @@ class Agent:
         """What a shim guarded comes to us when the shim is killed."""
         ours = [shim.pid for shim in self._shims.values()]
         savers = self._keeper.pids if self._keeper else []
-        kill_orphans(keep={*self._older, *self._retired, *ours, *savers})
+        kill_orphans(keep={*self._older, *self._retired, *ours, *savers, *self._helpers()})
 
 
 def worker_environment(environ: "os._Environ[str]") -> dict[str, str]:

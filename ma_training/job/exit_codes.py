@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     USAGE = 64  # bad input: no process was started
     PRECHECK_FAILED = 69
     INTERNAL = 70  # a defect of the launcher itself
+    NOT_UPLOADED = 74  # the workers ended well, but not all they have left is in storage
     PREEMPTED = 75  # stopped from outside, with its state saved
     HANG = 77
 
