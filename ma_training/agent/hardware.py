@@ -24,5 +24,8 @@ def examined(agent: "Agent", examine: Examine | None) -> str:
     thread.start()
     while thread.is_alive():
         if not agent.pause(LOOK_EVERY):
+            from ma_training.devices.tool import stop_all
+
+            stop_all()  # else the thread goes on to the next tool when this one is killed
             return ""
     return found[0] if found else ""

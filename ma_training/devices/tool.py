@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 MOST = 4 << 20  # bytes of output; nvidia-smi -q of 16 GPUs writes 0.3 MiB
 _PATIENCE = 0.2  # seconds for a killed tool to be gone; one that sits in the driver stays longer
 _SHOWN = 160  # characters of an answer in an error
+_lock = threading.Lock()  # checks run in threads
+_running: "set[subprocess.Popen[bytes]]" = set()
+_over = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,7 @@ def run_tool(words: Sequence[str], within: float, environ: Mapping[str, str] | N
     given = os.environ if environ is None else environ
     try:
         program = _find(words[0], given.get("PATH", os.defpath))
-        process = subprocess.Popen(
-            [program, *words[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**given, "LC_ALL": "C"},  # dates and words in the one form that is parsed
-            start_new_session=True,
-        )
+        process = _start([program, *words[1:]], given)
     except FileNotFoundError:
         return Answer(command, problem="missing")
     except OSError as error:
@@ -69,10 +66,37 @@ def run_tool(words: Sequence[str], within: float, environ: Mapping[str, str] | N
         problem = "hung"  # it has closed its output, and stays
     if problem:
         _kill(process)
+    with _lock:
+        _running.discard(process)
     if process.stdout is not None:
         process.stdout.close()
     text = data.decode(errors="replace")
     return Answer(command, text, process.returncode, problem, time.monotonic() - began)
+
+
+def stop_all() -> None:
+    """This process is about to end: tools that run are killed, and no other is started."""
+    global _over
+    with _lock:
+        _over = True
+        for process in _running:
+            _kill(process)
+
+
+def _start(words: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    with _lock:
+        if _over:
+            raise OSError(0, "the launcher is about to end")
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**environ, "LC_ALL": "C"},  # dates and words in the one form that is parsed
+            start_new_session=True,
+        )
+        _running.add(process)
+        return process
 
 
 def _find(name: str, path: str) -> str:
