@@ -28,6 +28,12 @@ from tests.support import Launcher
         (["--max-restarts", "-1", "train.py"], ["--max-restarts", "-1", "at least 0"]),
         (["--max-restarts", "1.5", "train.py"], ["'1.5'"]),
         (["--shutdown-timeout", "soon", "train.py"], ["'soon' is not a duration", "30s"]),
+        (
+            ["--hang-timeout", "15m", "train.py"],
+            ["--hang-timeout 900 s", "--collective-timeout 600 s", "init_process_group(timeout=)"],
+        ),
+        (["--hang-timeout", "0", "train.py"], ["--hang-timeout is 0 s"]),
+        (["--on-hang", "panic", "train.py"], ["'panic' is none of restart, stop, dump, warn, off"]),
         (["--signals-to-handle", "SIGKILL", "train.py"], ["SIGKILL is not a signal that can be handled"]),
         (["--nnodes", "0", "train.py"], ["--nnodes", "'0'"]),
         (["--nnodes", "4:1", "train.py"], ["'4:1' is not a number of nodes"]),
