@@ -127,9 +127,13 @@ class AttemptRun:
         if self.group.stopping or self._outcome.failures:
             return
         for failure in failures:
-            steps = self._shims[failure.rank].page.read().steps
-            note = failure.note.replace("hangs:", f"hangs after {steps} steps:", 1) if steps else failure.note
-            self._fail(replace(failure, note=note, steps=steps, logs=self._streams[failure.rank].logs))
+            self._fail(self.described(failure))
+
+    def described(self, failure: WorkerFailure) -> WorkerFailure:
+        """A hang's, with what is known here of its rank."""
+        steps = self._shims[failure.rank].page.read().steps
+        note = failure.note.replace("hangs:", f"hangs after {steps} steps:", 1) if steps else failure.note
+        return replace(failure, note=note, steps=steps, logs=self._streams[failure.rank].logs)
 
     def kill(self) -> None:
         self._do(self.group.kill(time.monotonic()))

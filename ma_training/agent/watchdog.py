@@ -40,8 +40,8 @@ class Watchdog:
                 attempt.hung(failures)
 
         def stands(failure: WorkerFailure | None) -> None:
-            if running() is not None:
-                self._conductor.stands(failure)
+            if (attempt := running()) is not None:
+                self._conductor.stands(attempt.described(failure) if failure else None)
 
         def later(seconds: float, call: Callable[[], None]) -> None:
             agent.loop.call_at(time.monotonic() + seconds, lambda: call() if running() else None)

@@ -23,7 +23,7 @@ KINDS = {
     "mismatched": (3, "all_gather"),
     "uneven": (2, "reading at hang.py"),
     "before_init": (2, "reading at hang.py"),
-    "atexit": (2, "at the end of its script"),
+    "atexit": (2, "past the end of its script at hang.py"),
 }
 
 
