@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + 13
     except UsageError as error:
         return error.say()
+    except KeyboardInterrupt:  # before there was anything to end
+        sys.stderr.write("launcher: interrupted\n")
+        return 130
 
 
 def _open_standard_streams() -> None:

@@ -4,9 +4,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ma_training.agent.agent import Agent
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 AFTER = 0.5  # seconds: the workers' own start comes first, and a job that is over by then needs no look
 MOST = 1 << 20  # bytes of its answer
 _CHILD = str(Path(__file__).with_name("precheck_child.py"))
+
+
+_FIELDS = {"check", "verdict", "measured", "required", "codes", "fix"}
+
+
+def _records(text: str) -> Iterator[dict[str, Any]]:
+    """What the child has found. Its environment may print lines of its own, and it may have been killed."""
+    for line in text.split("\n"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.keys() >= _FIELDS:
+            yield record
 
 
 class Beside:
@@ -29,7 +43,7 @@ class Beside:
         self._agent.loop.call_at(time.monotonic() + AFTER, self._start)
 
     def _start(self) -> None:
-        if self._agent.stopped_by:
+        if self._agent.stopped_by or self._agent.attempt is None:  # the job is over, or between attempts
             return
         self._pipe, theirs = os.pipe()  # neither is inherited; the child gets a copy as its stdout
         try:
@@ -67,7 +81,7 @@ class Beside:
         self._conclude()
 
     def _conclude(self) -> None:
-        records = [json.loads(line) for line in self._text.decode(errors="replace").splitlines() if line]
+        records = list(_records(self._text.decode(errors="replace")))
         for record in records:
             if record["verdict"] in ("warn", "fail"):
                 codes = [each["code"] for each in record["codes"]]

@@ -5,7 +5,7 @@ import time
 
 from launchers.platforms.placement import Placement
 from ma_training.events import EventLog, RunFiles
-from ma_training.job import ExitCode, JobSpec, RunDirectory, RunDirectoryError, make_job_id
+from ma_training.job import ExitCode, JobSpec, RunDirectory, RunDirectoryError, make_job_id, make_name
 
 from .job_precheck import JobPrecheck, PrecheckFailed
 from .speaker import Speaker
@@ -21,6 +21,8 @@ def end_unfit(
         speaker.print("".join(f"{line}\n" for line in precheck.lines()))
     speaker.say(str(failed))
     job_id = job.job_id or make_job_id(job.name, time.time())
+    if job.cluster is not None:  # the others, with whom it may share a disk, go on under that name
+        job_id = make_name(f"{job_id}-unfit-{job.topology.node_name}")
     code = placement.platform.contract.exit_code(ExitCode.PRECHECK_FAILED)
     try:
         run = RunDirectory.create(job.run_base, job_id)

@@ -127,7 +127,8 @@ class AttemptRun:
         if self.group.stopping or self._outcome.failures:
             return
         for failure in failures:
-            self._fail(self.described(failure))
+            if self.group.state(failure.rank) is State.RUNNING:  # it may have ended while it was looked into
+                self._fail(self.described(failure))
 
     def described(self, failure: WorkerFailure) -> WorkerFailure:
         """A hang's, with what is known here of its rank."""

@@ -1,4 +1,4 @@
-"""Who decides on attempts. Of one node: this file, with the restart policy; of several: `cluster`."""
+"""Who decides on attempts. Of one node: this file, with the restart policy; of several: `many_nodes`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol

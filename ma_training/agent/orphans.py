@@ -28,5 +28,8 @@ def kill_orphans(keep: Collection[int]) -> None:
                     os.kill(pid, signal.SIGKILL)
                 except (ProcessLookupError, PermissionError):
                     pass  # gone; or set-uid to someone else
-            os.waitpid(orphan, os.WNOHANG)
+            try:
+                os.waitpid(orphan, os.WNOHANG)
+            except ChildProcessError:  # reaped by the thread that had started it
+                pass
         time.sleep(0.002)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # the thread imports them when workers have started: 20 ms th
     from ma_training.watchdog.rules import Watch
     from ma_training.watchdog.stacks import Subject
 
-EVERY = 1.0  # seconds between two looks
+EVERY = 1.0  # seconds from one look to the next
+SHORTEST = 0.05  # seconds between two, where a look takes long
 ENDS_WITHIN = 5.0  # seconds that the end waits for the thread
 
 
@@ -50,6 +51,8 @@ class Watching:
         self._changed = True
         self._lock = threading.Lock()
         self._collector: Collector | None = None
+        self._seen: dict[int, tuple[int, TelemetryPage]] = {}  # what it reads
+        self._failed = False
         self._found: queue.SimpleQueue[Found] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -73,12 +76,14 @@ class Watching:
         if not self._stop.is_set():
             self._stop.set()
             self._loop.remove_reader(self._wake)
-            os.close(self._wake)
 
     def close(self) -> None:
         """Waits for the thread: telemetry pages may go when it has ended."""
         self.end()
         self._thread.join(ENDS_WITHIN)
+        if not self._thread.is_alive() and self._wake >= 0:  # else it may write there yet
+            os.close(self._wake)
+            self._wake = -1
 
     def _on_found(self) -> None:
         os.eventfd_read(self._wake)
@@ -93,11 +98,20 @@ class Watching:
         self._watch = self._make_watch()
         self._devices = open_devices(self._say)
         while not self._stop.is_set():
-            self._look()
-            self._stop.wait(EVERY)
+            began = time.monotonic()
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001  a job is not to hang unseen because of one look
+                self._fail(error)
+            self._stop.wait(max(SHORTEST, began + EVERY - time.monotonic()))
         self._devices.close()
         if self._collector is not None:
             self._collector.close()
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failed and not self._stop.is_set():
+            self._failed = True
+            self._say(f"a look at the workers failed, a defect of the launcher; watching goes on: {error!r}")
 
     def _look(self) -> None:
         from ma_training.watchdog.evidence import DeviceEvidence
@@ -120,36 +134,44 @@ class Watching:
         from ma_training.watchdog.collect import Collector, Watched
 
         with self._lock:
-            if self._collector is None or self._changed:
-                if self._collector is not None:
-                    self._collector.close()
-                self._collector = Collector(
-                    {rank: Watched(pid, page.read) for rank, (pid, page) in self._workers.items()}
-                )
-                self._changed = False
-            return self._collector
+            changed, self._changed = self._changed, False
+            workers = dict(self._workers)
+        if self._collector is None or changed:
+            if self._collector is not None:
+                self._collector.close()
+            self._seen = workers
+            self._collector = Collector(
+                {rank: Watched(pid, page.read) for rank, (pid, page) in workers.items()}
+            )
+        return self._collector
 
     def _subjects(self, collector: "Collector") -> "list[Subject]":
         from ma_training.watchdog.stacks import Subject
 
         from .asked import StacksAsked
 
-        with self._lock:
-            workers = list(self._workers.items())
         return [
-            Subject(rank, pid, StacksAsked(page), collector.pids(rank)[1:]) for rank, (pid, page) in workers
+            Subject(rank, pid, StacksAsked(page), collector.pids(rank)[1:])
+            for rank, (pid, page) in self._seen.items()
         ]
 
     def _report(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             found = self._explained(finding) if isinstance(finding, Hang) else Found(finding)
-            if not self._stop.is_set():
+            if found is not None and not self._stop.is_set():
                 self._found.put(found)
                 os.eventfd_write(self._wake, 1)
 
-    def _explained(self, hang: Hang) -> Found:
+    def _explained(self, hang: Hang) -> Found | None:
+        """None where one of them has gone on meanwhile: the next look will tell."""
         from .looking import Looked, look
 
         with self._lock:
             workers = [Looked(rank, pid, page) for rank, (pid, page) in self._workers.items()]
-        return Found(hang, look(workers, ended=self._ended))
+        before = self._progress(hang)
+        explanation = look(workers, ended=self._ended)
+        return Found(hang, explanation) if self._progress(hang) == before else None
+
+    def _progress(self, hang: Hang) -> list[object]:
+        pages = [page.read() for rank, (_, page) in self._seen.items() if rank in hang.ranks]
+        return [(one.phase, one.steps, one.beats, one.section_at) for one in pages]

@@ -17,6 +17,7 @@ from typing import Any
 from .plan import TransferPlan
 
 PROCESS = Path(__file__).with_name("process.py")
+LAST_DEATHS = 3  # while what is left is uploaded: then it is given up
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before it is started again
 MARGIN = 5.0  # seconds for the copier to say what is left
 NAMED = 10  # paths
@@ -43,7 +44,7 @@ class Transfers:
         self._done: set[str] = set()
         self._error: TransferError | None = None
         self._left: list[Sequence[Any]] | None = None
-        self._deaths = 0
+        self._deaths = self._last_deaths = 0  # the last: while it uploads what is left
         self._fault = ""
         self._closed = False
 
@@ -200,6 +201,11 @@ class Transfers:
                 return
             why, self._fault = self._fault or why, ""
             self._deaths += 1
+            self._last_deaths += self._order["do"] == "flush"
+            if self._last_deaths > LAST_DEATHS:
+                self._error = TransferError(f"what uploads files has died again and again: {why}", "", False)
+                self._changed.notify_all()
+                return
             number = self._deaths
         self._say(f"what uploads files has died ({why}); it is started again, training goes on")
         self._pause(min(FIRST_PAUSE * 2 ** (number - 1), LONGEST_PAUSE))

@@ -25,6 +25,7 @@ from math import inf
 from .activity import Activity
 from .figures import (
     CONFIRM,
+    COPIES,
     DEVICE_FULL,
     DEVICE_IDLE,
     DISK,
@@ -108,7 +109,7 @@ def _at_one_place(activity: Activity, place: Place, around: Surroundings, stood:
         return Standing("still", flat, max(NOTHING_KNOWN, signs), f"stands still {place}: {_FLAT}")
     long_call = _long_call(around)
     if place.holds_gil:
-        patience = max(CONFIRM if around.known and not place.moved else long_call, signs)
+        patience = max(CONFIRM if around.known and not place.moved else min(long_call, LONG_CALL), signs)
         return Standing("spins", stood, patience, f"holds the GIL {place} all the time, busy")
     return Standing("calls", stood, max(long_call, signs), f"is busy in one call {place}")
 
@@ -137,7 +138,7 @@ def _signs(activity: Activity, around: Surroundings, collective: bool = False) -
     """Seconds that signs of life buy, even where the stack stays the same."""
     signs = [0.0]
     if activity.reads_or_writes(around.now):
-        signs.append(IO_MOVES)
+        signs.append(IO_MOVES if around.known else COPIES)
     if activity.logged_since(around.since):
         signs.append(LOG_MOVES)
     if around.network and not collective:
@@ -158,7 +159,7 @@ def _long_call(around: Surroundings) -> float:
     """A kernel that waits for its peers keeps a device full; one that computes for minutes is rare."""
     if around.level is not None and around.level >= DEVICE_FULL:
         return max(SPIN, SPIN_LIMITS * around.limit)
-    return LONG_CALL
+    return LONG_CALL if around.known else COPIES
 
 
 _FLAT = "no CPU time, no IO, no output"

@@ -80,7 +80,7 @@ BUSY = {"cpu": 0.9}
         (HERE, replace(UNKNOWN, device=inf), {}, ("still", inf)),
         (HERE, replace(UNKNOWN, rest="at rest"), {}, ("rests", 0.0)),
         (HERE, replace(CALM, rest="at rest"), {}, ("still", fig.CONFIRM)),  # not where steps are counted
-        (HERE, replace(UNKNOWN, rest="at rest"), BUSY, ("calls", fig.LONG_CALL)),
+        (HERE, replace(UNKNOWN, rest="at rest"), BUSY, ("calls", fig.COPIES)),
     ],
 )
 def test_table(
