@@ -55,6 +55,7 @@ def transfers_of(
         identity=f"{job.name} {url}" if url else identity_of(job.name, checkpoints),
         name=job.job_id or job.name,
         unique=job.job_id is not None,
+        joins=job.cluster is not None and not job.cluster.leads,
     )
     return plan if plan else None
 

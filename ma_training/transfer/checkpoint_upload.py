@@ -32,7 +32,7 @@ class CheckpointUpload:
         self.directory, self.url = directory, url
         self._identity, self._workers, self._gate = identity, workers, gate
         self._uploaded, self._environ = uploaded, environ
-        self._turn = Turn(directory, lambda text: None, directory / FOLDER)
+        self._turn = Turn(directory, lambda text: None, directory / FOLDER, uploads=True)
         self._store: Store | None = None
         self._there: dict[bytes, str] = {}  # manifests that are here and in storage → names there
         self._for_now: dict[bytes, RemoteCheckpoint] = {}  # by manifest: of use only until the job succeeds

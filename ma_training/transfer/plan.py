@@ -36,6 +36,7 @@ class TransferPlan:
     identity: str = ""
     name: str = ""
     unique: bool = False
+    joins: bool = False  # other nodes may have begun this very job: who has the lease is known when they meet
     every: float = EVERY
     workers: int = WORKERS
 

@@ -95,7 +95,8 @@ class Process:
 
     def _prepare(self) -> None:
         plan = self._plan
-        self._leases_of("").check()
+        if not plan.joins:
+            self._leases_of("").check()
         for output in plan.outputs:
             Path(output.directory).mkdir(parents=True, exist_ok=True)
             with self._telling(f"bringing {output.url}", Path(output.directory)) as (turn, telling):

@@ -54,7 +54,7 @@ class TreeUpload:
     def turn(self) -> Turn:
         """The directory is there."""
         if self._own_turn is None:
-            self._own_turn = Turn(self.directory, lambda text: None)
+            self._own_turn = Turn(self.directory, lambda text: None, uploads=True)
         return self._own_turn
 
     @property

@@ -75,7 +75,7 @@ class Uploads:
             self._all.append(self._checkpoints)
         if plan.log_url:
             for below, folder in logs.directories.items():
-                turn = Turn(Path(folder), lambda text: None, Path(folder) / FOLDER)
+                turn = Turn(Path(folder), lambda text: None, Path(folder) / FOLDER, uploads=True)
                 url = "/".join(filter(None, (plan.log_url.rstrip("/"), logs.job, below)))
                 self._all.append(TreeUpload(Path(folder), url, LOGS, plan.workers, gate, environ, turn=turn))
         rule = Rule(quiet=plan.every)

@@ -434,6 +434,25 @@ def _newest(url: Path) -> int:
 # --- several nodes ---
 
 
+def wait_for_all(jobs: list[Job]) -> None:
+    assert [job.wait(60) for job in jobs] == [0, 0], [job.stderr for job in jobs]
+
+
+def test_a_node_that_comes_late_to_a_shared_disk(launcher: Launcher, store: Path) -> None:
+    """The first one is uploading from there by then, and waits for it: they must not wait for each other."""
+    held = HeldPort()
+    held.close()
+    launcher.script("import pathlib; pathlib.Path('out/done').touch()")
+    words = ("--nnodes", 2, "--rdzv-endpoint", f"127.0.0.1:{held.port}", "--output", f"out={store}/results")
+    environ = {"LAUNCHER_TOKEN": "0123456789abcdef-token"}
+    first = launcher.start(*words, "--node-rank", 0, "train.py", runs="runs0", env=environ)
+    turn = launcher.directory / ".out.ma-training" / "turn.json"
+    wait_until(lambda: turn.exists() and '"uploads": true' in turn.read_text(), "the first round of uploads")
+    second = launcher.start(*words, "--node-rank", 1, "train.py", runs="runs1", env=environ)
+    wait_for_all([first, second])
+    assert "done" in files(store / "results")
+
+
 @pytest.mark.parametrize("shared", [True, False], ids=["one disk", "two disks"])
 def test_two_nodes(launcher: Launcher, store: Path, shared: bool) -> None:
     """They have one lease. On a disk that they share one of them uploads; nothing is left by either."""
@@ -460,7 +479,7 @@ def test_two_nodes(launcher: Launcher, store: Path, shared: bool) -> None:
         )
         for rank in range(2)
     ]
-    assert [job.wait(60) for job in jobs] == [0, 0], [job.stderr for job in jobs]
+    wait_for_all(jobs)
     expected = {f"{name}-{rank}": str(rank) for name in ("first", "last") for rank in range(2)}
     assert files(store / "results") == expected
     assert not (store / "results" / LEASE).exists()

@@ -60,15 +60,17 @@ class Turn:
         folder: Path | None = None,
         stale: float = STALE,
         settle: float = SETTLE,
+        uploads: bool = False,
     ) -> None:
-        """``folder``: where its files are to lie, if not beside the directory."""
+        """``folder``: where its files are to lie, if not beside the directory. ``uploads``: it lasts as long
+        as the job, whose other nodes need not wait for it: what they would bring is there already."""
         self._directory, self._say = directory, say
         self._stale, self._settle = stale, settle
         self.folder = folder or folder_of(directory)
         self._path, self._done = self.folder / "turn.json", self.folder / "done.json"
         self._token = secrets.token_hex(8)
         self._holder = Holder.of(os.getpid()).to_record()
-        self._progress = ""
+        self._uploads, self._progress = uploads, ""
         self._beat = 0
         self._ended = threading.Event()
         self._lost = False
@@ -106,10 +108,13 @@ class Turn:
         return taken
 
     def wait(self) -> bool:
-        """Until it is ours: True; or until another one has completed the work meanwhile: False."""
+        """Until it is ours: True; or until another one has completed the work meanwhile: False. Who uploads
+        from there has: a node that waited for it here would never join the job that it waits in."""
         said, waited_for = 0.0, ""
         while not self.take():
             now, other = time.monotonic(), self._parsed(self._read())
+            if other.get("uploads"):
+                return False
             waited_for = str(other.get("token", waited_for))
             if now - said >= SAY_EVERY or not said:
                 said = now
@@ -206,7 +211,7 @@ class Turn:
 
     def _record(self) -> bytes:
         record = {"token": self._token, "holder": self._holder, "beat": self._beat}
-        return json.dumps(record | {"progress": self._progress}).encode()
+        return json.dumps(record | {"progress": self._progress, "uploads": self._uploads}).encode()
 
     def _write(self) -> None:
         self._replace(self._path, self._record())
