@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ma_training.storage.filling import Filling
 from ma_training.storage.sync import FOLDER, Rule, Troubles, Turn
 
 from .checkpoint_upload import CheckpointUpload
@@ -83,6 +84,8 @@ class Uploads:
             inside = left_out(plan, output.directory)
             directory = Path(output.directory)
             self._all.append(TreeUpload(directory, output.url, rule, plan.workers, gate, environ, inside))
+        inputs = [Path(one.directory) for one in plan.inputs]
+        self._filling = Filling([*(one.directory for one in self._all), *inputs])
 
     def lose(self, url: str, why: str) -> None:
         """Another job writes there now."""
@@ -95,6 +98,8 @@ class Uploads:
         """One after the other; one that fails does not keep the next from its turn. Says whether all went
         well. Raises InterruptedError where something is more urgent."""
         went_well = [self._one(one, gate, final) for one in self._all]
+        for text in self._filling.look():
+            self._say(text)
         return all(went_well)
 
     def _one(self, one: Upload, gate: Gate, final: bool) -> bool:

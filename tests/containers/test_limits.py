@@ -93,7 +93,7 @@ def test_a_small_shared_memory_takes_two_copies(containers: Containers) -> None:
     job = start(containers, SURVIVES_SIGKILL, memory="512m", shm="64m", state=28)
     survives_sigkill(job)
     assert choice(job) == (
-        "choice: shm 2 /dev/shm leaves 64 MiB, 3 copies of 28 MiB need 84 MiB: 2 are kept, "
+        "choice: shm 2 /dev/shm leaves 64 MiB, 3 copies of 28.1 MiB need 84.2 MiB: 2 are kept, "
         "a step is skipped where one of them is being saved"
     )
     assert saved(job) == (5, "sigkill")
@@ -102,7 +102,9 @@ def test_a_small_shared_memory_takes_two_copies(containers: Containers) -> None:
 def test_a_smaller_one_takes_none_and_the_disk_does(containers: Containers) -> None:
     job = start(containers, SURVIVES_SIGKILL, memory="512m", shm="64m", state=40)
     survives_sigkill(job)
-    assert choice(job).startswith("choice: disk 3 /dev/shm leaves 64 MiB, 2 copies of 40 MiB need 80 MiB; ")
+    assert choice(job).startswith(
+        "choice: disk 3 /dev/shm leaves 64 MiB, 2 copies of 40.1 MiB need 80.1 MiB; "
+    )
     assert saved(job) == (5, "sigkill")
 
 
