@@ -59,6 +59,7 @@ class Containers:
                 *(*mounts, *variables, f"--workdir={self.directory}"),
                 *(*_root(self._root), *command),
             ],
+            cwd=self.directory,  # where podman leaves a file "oom" when the memory was not enough
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
